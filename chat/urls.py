@@ -1,0 +1,18 @@
+"""Addresses of the chat page."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from chat import views
+
+urlpatterns = [
+    path("", views.new_chat, name="new-chat"),
+    path("conversations/", views.conversations, name="conversations"),
+    path("c/<uuid:conversation_id>/", views.conversation, name="conversation"),
+    path("c/<uuid:conversation_id>/thread/", views.thread, name="thread"),
+    path("c/<uuid:conversation_id>/rename/", views.rename, name="rename"),
+    path("c/<uuid:conversation_id>/delete/", views.delete, name="delete"),
+    path("c/<uuid:conversation_id>/restore/", views.restore, name="restore"),
+    path("c/<uuid:conversation_id>/version/", views.version, name="version"),
+]

@@ -1,0 +1,129 @@
+"""The chat page. Every row comes through the door `history`."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.models import User
+from chat import history, page
+from chat.models import Conversation
+
+TITLE_LENGTH = 200
+
+
+@login_required
+@never_cache
+@require_GET
+def new_chat(request: HttpRequest) -> HttpResponse:
+    """The empty page; `?model=ID` chooses the model."""
+    return _page(request, None, request.GET.get("model", ""))
+
+
+@login_required
+@never_cache
+@require_GET
+def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    found = _find(request, conversation_id)
+    return _page(request, found, found.model_key)
+
+
+@login_required
+@never_cache
+@require_GET
+def conversations(request: HttpRequest) -> HttpResponse:
+    """The list alone."""
+    _use_time_zone(request)
+    return render(request, "chat/_conversations.html", {"groups": page.groups(_user(request)), "conversation": None})
+
+
+@login_required
+@never_cache
+@require_GET
+def thread(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """The messages alone."""
+    return render(request, "chat/_thread.html", {"turns": page.turns(_find(request, conversation_id))})
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    title = " ".join(request.POST.get("title", "").replace("\x00", "").split())[:TITLE_LENGTH]
+    if not title:
+        return HttpResponseBadRequest()
+    found = _find(request, conversation_id)
+    history.for_user(_user(request)).filter(pk=found.pk).update(title=title)
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Into the trash; `restore` takes it out again."""
+    found = _find(request, conversation_id)
+    history.for_user(_user(request)).filter(pk=found.pk).update(deleted_at=timezone.now())
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def restore(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    rows = Conversation.objects.filter(user=_user(request), pk=conversation_id, deleted_at__isnull=False)
+    if not rows.update(deleted_at=None):
+        raise Http404
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def version(request: HttpRequest, conversation_id: UUID) -> HttpResponseRedirect:
+    """Shows another version of an answer, with what followed it."""
+    found = _find(request, conversation_id)
+    leaf = page.leaf_below(found, request.POST.get("message", ""))
+    if leaf is None:
+        raise Http404
+    history.for_user(_user(request)).filter(pk=found.pk).update(active_leaf=leaf)
+    return redirect("conversation", conversation_id)
+
+
+def _page(request: HttpRequest, found: Conversation | None, model_key: str) -> HttpResponse:
+    _use_time_zone(request)
+    models = page.models()
+    context: dict[str, Any] = {
+        "conversation": found,
+        "groups": page.groups(_user(request)),
+        "turns": page.turns(found) if found else [],
+        "models": models,
+        "model": page.chosen(models, model_key),
+        "starters": page.starters(),
+        "blank": page.BLANK,
+    }
+    return render(request, "chat/page.html", context)
+
+
+def _find(request: HttpRequest, conversation_id: UUID) -> Conversation:
+    try:
+        return history.conversation(_user(request), conversation_id)
+    except history.NotFound:
+        raise Http404 from None
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 - login_required stands before
+    return request.user
+
+
+def _use_time_zone(request: HttpRequest) -> None:
+    """The browser tells its zone in a cookie: 'Today' is the reader's day."""
+    try:
+        timezone.activate(zoneinfo.ZoneInfo(request.COOKIES.get("time_zone", "")))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        timezone.deactivate()

@@ -1,0 +1,121 @@
+"""The words that scripts write into the page, in the reader's language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.utils.html import json_script
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+
+@register.simple_tag
+def page_words() -> SafeString:
+    """A JSON script element: key → sentence with {placeholders}, or → {one, other} where a number chooses."""
+    return json_script({**_interface(), **_counts(), **_stages(), **_reasons(), **_ways()}, "r1-words")
+
+
+def _interface() -> dict[str, str]:
+    return {
+        "send": _("Send"),
+        "stop": _("Stop"),
+        "stop_title": _("Stop (Esc)"),
+        "stopping": _("Stopping"),
+        "copy": _("Copy"),
+        "copy_code": _("Copy code"),
+        "copied": _("Copied"),
+        "copy_failed": _("Not copied"),
+        "copy_what_there_is": _("Copy what there is"),
+        "code": _("code"),
+        "you": _("You"),
+        "thinking": _("Thinking"),
+        "thought": _("Thought"),
+        "cancel": _("Cancel"),
+        "keeps_place": _("Saved. Closing this tab keeps your place."),
+        "write_next": _("Write the next question; it is sent when this answer ends"),
+        "stopped": _("Stopped. The text above is saved."),
+        "stopped_empty": _("Stopped before the first word."),
+        "try_again": _("Try again"),
+        "text_is_saved": _("The text above is saved and counted once."),
+        "question_is_saved": _("Your question is saved."),
+        "sentence_space": _(" "),
+        "model_is": _("Model: {name}"),
+        "rename": _("Rename"),
+        "undo": _("Undo"),
+        "deleted": _("“{title}” is deleted."),
+        "not_deleted": _("Not deleted: the site did not answer. Nothing is lost."),
+        "signed_out": _("Signed out. Drafts stay in this browser."),
+        "sending": _("Sending"),
+    }
+
+
+def _counts() -> dict[str, Any]:
+    return {
+        "seconds": _("{n} s"),
+        "seconds_exact": _("{s} s"),
+        "thought_for": _("Thought for {n} s"),
+        "tokens": {"one": _("{n} token"), "other": _("{n} tokens")},
+        "ahead": {"one": _("{n} person ahead of you"), "other": _("{n} ahead of you")},
+        "next": _("Next in line"),
+    }
+
+
+def _stages() -> dict[str, str]:
+    return {
+        "stage.queued": _("In line"),
+        "stage.starting": _("Starting"),
+        "stage.loading": _("The model is loading"),
+        "stage.prefill": _("Reading the question"),
+        "stage.answering": _("Writing"),
+        "waiting.slots": _("All places at this model are taken. It starts as soon as one is free."),
+        "waiting.running_per_user": _("Your other questions are being answered first."),
+        "waiting.no_runner": _("No runner is at work right now. The question is kept and starts when one is back."),
+        "waiting.engine_unreachable": _("The engine does not answer. The question is kept and starts when it is back."),
+    }
+
+
+def _reasons() -> dict[str, str]:
+    """What happened, by reason code."""
+    return {
+        "reason.engine_unreachable": _("The engine does not answer"),
+        "reason.engine_overloaded": _("The engine is busy and took nothing more"),
+        "reason.model_missing": _("The engine no longer has this model"),
+        "reason.context_too_long": _("The conversation is longer than this model can read"),
+        "reason.bad_request": _("The engine did not accept the question"),
+        "reason.wrong_key": _("The engine refused the site’s key"),
+        "reason.engine_broke_off": _("The engine stopped in the middle of the answer"),
+        "reason.runner_lost": _("The process that carried this answer was lost"),
+        "reason.timeout": _("The engine was silent for too long"),
+        "reason.stopped": _("Stopped"),
+        "reason.unknown": _("The answer broke off"),
+        "reason.too_many_waiting": _(
+            "Too many of your questions are waiting. Nothing was sent; send it again when one of them is answered."
+        ),
+        "reason.message_too_long": _("Longer than {n} characters, so nothing was sent. Shorten it or split it."),
+        "reason.message_empty": _("There is nothing to send yet."),
+        "reason.no_model": _("No model is available right now. The text stays here; an admin can attach an engine."),
+        "reason.not_found": _("This conversation no longer exists. The text stays here."),
+        "reason.busy": _("An answer is being written here already."),
+        "reason.bad_frame": _("The site did not understand this page. Reload it; the text stays here."),
+    }
+
+
+def _ways() -> dict[str, str]:
+    """What can be done, by reason code."""
+    later = _("Try again; if it stays like this, an admin should look at the engine.")
+    return {
+        "way.engine_unreachable": later,
+        "way.engine_overloaded": _("Try again in a moment."),
+        "way.model_missing": _("Choose another model below, or ask an admin to bring it back."),
+        "way.context_too_long": _("Start a new chat, or ask for less at once."),
+        "way.bad_request": _("Try again with other words or another model."),
+        "way.wrong_key": _("An admin has to enter the engine’s key again."),
+        "way.engine_broke_off": later,
+        "way.runner_lost": _("Nothing runs on in the background. A new attempt starts at once."),
+        "way.timeout": later,
+        "way.stopped": _("A new attempt starts at once."),
+        "way.unknown": _("A new attempt starts at once."),
+    }

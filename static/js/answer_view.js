@@ -1,0 +1,164 @@
+// @ts-check
+// One answer on the page: waiting card, thought, text, and how it ended. Drawn at most once a frame.
+import { MarkdownView } from "./markdown.js";
+import { ThinkingView, drawWaiting, element } from "./thinking.js";
+import { icon } from "./icons.js";
+
+/** Drawing may take a third of the time, so that a very long open block cannot freeze the page. */
+const SHARE = 3;
+
+export class AnswerView {
+  /**
+   * @param {HTMLElement} article
+   * @param {import("./answer.js").Answer} answer
+   * @param {import("./i18n.js").Words} words
+   */
+  constructor(article, answer, words) {
+    this.article = article;
+    this.answer = answer;
+    this.words = words;
+    this.prose = part(article, "answer");
+    this.waiting = part(article, "waiting");
+    this.end = part(article, "end");
+    this.foot = part(article, "foot");
+    this.thinking = new ThinkingView(part(article, "thinking"), words);
+    this.markdown = new MarkdownView(this.prose, words);
+    this.isAsked = false;
+    this.earliest = 0;
+    const began = Number(article.dataset.thinkingSince);
+    this.thinkingSince = began || 0;
+    this.thinkingMs = Number(article.dataset.thinkingMs) || 0;
+    answer.tokens.thinking ||= Number(article.dataset.thinkingTokens) || 0;
+    answer.tokens.answer ||= Number(article.dataset.answerTokens) || 0;
+    /** @type {any} */
+    this.ticker = undefined;
+  }
+
+  get isThinking() {
+    const { answer } = this;
+    return answer.isLive && !answer.answer && (answer.thinking !== "" || answer.stage === "thinking");
+  }
+
+  /** Ask for a drawing in the next frame; further wishes until then cost nothing. */
+  ask() {
+    if (this.isAsked) return;
+    this.isAsked = true;
+    const wait = this.earliest - performance.now();
+    const draw = () => requestAnimationFrame(() => this.draw());
+    if (document.hidden) setTimeout(() => this.draw(), 200);
+    else if (wait > 0) setTimeout(draw, wait);
+    else draw();
+  }
+
+  draw() {
+    this.isAsked = false;
+    const began = performance.now();
+    this.#clock();
+    const { answer } = this;
+    this.article.setAttribute("aria-busy", String(answer.isLive));
+    this.article.dataset.state = answer.state;
+    this.article.dataset.after = answer.s;
+    drawWaiting(this.waiting, this.words, answer.isLive && !answer.thinking && !answer.answer ? answer.waiting : null);
+    this.#drawStage();
+    this.#drawThought();
+    this.prose.classList.remove("prose--source");
+    this.markdown.draw(answer.answer, { isLive: answer.isLive });
+    if (!answer.isLive) this.#drawEnd();
+    const spent = performance.now() - began;
+    this.earliest = spent > 8 ? performance.now() + spent * (SHARE - 1) : 0;
+  }
+
+  #drawThought() {
+    const { answer } = this;
+    const since = this.thinkingSince ? Date.now() - this.thinkingSince : 0;
+    const ms = this.isThinking ? since : answer.usage?.thinking_ms ?? this.thinkingMs;
+    this.thinking.draw({
+      text: answer.thinking, isThinking: this.isThinking, hasAnswer: answer.answer !== "", ms, tokens: answer.tokens.thinking,
+    });
+  }
+
+  /** Between the line and the first token there is nothing to read: say what is happening. */
+  #drawStage() {
+    const { answer } = this;
+    const isQuiet = answer.isLive && !answer.waiting && !answer.thinking && !answer.answer && answer.stage !== "thinking";
+    let line = this.article.querySelector(".stage");
+    if (!isQuiet) {
+      line?.remove();
+      return;
+    }
+    if (!line) {
+      line = element("p", "stage muted");
+      line.append(element("span", "dot dot--running"), element("span", ""));
+      this.waiting.before(line);
+    }
+    const key = `stage.${answer.stage}`;
+    /** @type {Element} */ (line.lastElementChild).textContent = this.words.say(this.words.has(key) ? key : "stage.starting");
+  }
+
+  /** Times the thought, and ticks once a second while it lasts. */
+  #clock() {
+    if (this.isThinking) {
+      this.thinkingSince ||= Date.now();
+      this.ticker ??= setInterval(() => this.#drawThought(), 1000);
+    } else if (this.ticker !== undefined) {
+      clearInterval(this.ticker);
+      this.ticker = undefined;
+      this.thinkingMs ||= Date.now() - this.thinkingSince;
+    }
+  }
+
+  #drawEnd() {
+    const { answer, words } = this;
+    this.end.replaceChildren();
+    this.foot.hidden = false;
+    if (answer.state === "failed") this.end.append(broken(answer, words));
+    if (answer.state === "stopped") this.end.append(stopped(answer, words));
+    const copy = this.foot.querySelector('[data-action="copy"]');
+    if (copy instanceof HTMLElement) copy.hidden = answer.answer === "";
+    if (answer.state === "failed") this.foot.hidden = !this.foot.querySelector(".versions:not([hidden])");
+    const meta = this.foot.querySelector("[data-meta-tokens]");
+    const total = answer.tokens.thinking + answer.tokens.answer;
+    if (meta) meta.textContent = total ? words.say("tokens", { n: total }) : "";
+    const time = this.foot.querySelector("[data-meta-time]");
+    if (time && answer.usage?.total_ms) time.textContent = words.say("seconds_exact", { s: (answer.usage.total_ms / 1000).toFixed(1) });
+  }
+}
+
+/** @param {HTMLElement} article @param {string} name @returns {HTMLElement} */
+export function part(article, name) {
+  return /** @type {HTMLElement} */ (article.querySelector(`[data-part="${name}"]`));
+}
+
+/** @param {import("./answer.js").Answer} answer @param {import("./i18n.js").Words} words */
+function stopped(answer, words) {
+  const line = element("p", "seam");
+  line.setAttribute("role", "note");
+  line.append(icon("stop", "icon--small"), words.say(answer.answer ? "stopped" : "stopped_empty"));
+  return line;
+}
+
+/** @param {import("./answer.js").Answer} answer @param {import("./i18n.js").Words} words */
+function broken(answer, words) {
+  const code = words.has(`reason.${answer.reason}`) ? answer.reason : "unknown";
+  const box = element("section", "broken");
+  box.setAttribute("role", "alert");
+  const head = element("p", "broken__head");
+  head.append(icon("unplugged"), words.say(`reason.${code}`, { n: answer.tokens.answer }));
+  const why = element("p", "broken__why");
+  const hasText = answer.answer !== "" || answer.thinking !== "";
+  why.textContent = [words.say(hasText ? "text_is_saved" : "question_is_saved"), words.say(`way.${code}`)].join(words.say("sentence_space"));
+  const ways = element("div", "broken__ways");
+  ways.append(way("regenerate", "again", words.say("try_again"), "button--primary"));
+  if (answer.answer) ways.append(way("copy", "copy", words.say("copy_what_there_is"), "button--quiet"));
+  box.append(head, why, ways);
+  return box;
+}
+
+/** @param {string} action @param {string} picture @param {string} label @param {string} look */
+function way(action, picture, label, look) {
+  const button = element("button", `button button--small ${look}`);
+  button.setAttribute("type", "button");
+  button.dataset.action = action;
+  button.append(icon(picture, "icon--small"), label);
+  return button;
+}

@@ -1,0 +1,238 @@
+// @ts-check
+// The chat page: one socket, one thread, one composer, one list.
+import { Composer } from "./composer.js";
+import { Following } from "./following.js";
+import { Words, readJson } from "./i18n.js";
+import { Menu } from "./menu.js";
+import { ask, regenerate, stop, uuid } from "./protocol.js";
+import { Queued } from "./queued.js";
+import { Sidebar } from "./sidebar.js";
+import { Socket } from "./socket.js";
+import { Thread } from "./thread.js";
+import { settledAsWritten } from "./sha256.js";
+
+/** @typedef {import("./protocol.js").Frame} Frame */
+/** A lost connection is told only if it lasts: most losses are over in a blink. */
+const TELL_LOSS_MS = 1200;
+
+class Chat {
+  constructor() {
+    const page = document.documentElement.dataset;
+    this.words = new Words(readJson("r1-words"), document.documentElement.lang);
+    this.conversation = document.body.dataset.conversation || null;
+    this.following = new Following({ send: (frame) => this.socket.send(frame), onChange: (answer, frame) => this.#grew(answer, frame) });
+    this.socket = new Socket({
+      url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/`,
+      tab: uuid(), assets: page.assets ?? "",
+      onFrame: (frame) => this.#receive(frame),
+      onConnection: (connection) => this.#tellConnection(connection),
+    });
+    this.sidebar = new Sidebar(need("sidebar"), { words: this.words, current: () => this.conversation });
+    this.composer = new Composer(/** @type {HTMLFormElement} */ (need("composer")), {
+      words: this.words, place: this.conversation ?? "new",
+      onSend: (wish) => this.#send(wish), onStop: () => this.#stop(),
+    });
+    this.queued = new Queued(need("queued"), (text) => this.composer.fill(text));
+    this.thread = new Thread(need("thread"), {
+      words: this.words, following: this.following, onStop: () => this.#stop(),
+      onRegenerate: (message) => this.#regenerate(message), onChange: () => this.#busy(),
+    });
+    /** @type {Map<string, string>} text of questions that are not accepted yet, by key */
+    this.asked = new Map();
+    this.wasLost = false;
+    /** @type {any} */ this.lossTimer = undefined;
+    this.#menus();
+    this.thread.adopt();
+    this.thread.stick();
+    this.socket.connect();
+    addEventListener("online", () => this.socket.hurry());
+    document.addEventListener("visibilitychange", () => !document.hidden && this.socket.hurry());
+  }
+
+  /** @param {{text: string, model: string, think: string}} wish */
+  #send(wish) {
+    if (this.asked.size > 0 || this.thread.live) {
+      this.queued.put(wish.text);
+      this.composer.clear();
+      return;
+    }
+    const key = uuid();
+    this.asked.set(key, wish.text);
+    document.body.classList.remove("is-empty");
+    this.thread.showAsked(key, wish.text);
+    this.composer.clear();
+    this.composer.drafts.keep(this.composer.place, wish.text);
+    this.socket.wish(ask({ key, ...wish, conversation: this.conversation }));
+  }
+
+  /** @param {string} message */
+  #regenerate(message) {
+    if (this.asked.size > 0 || this.thread.live) return;
+    const key = uuid();
+    this.asked.set(key, "");
+    this.thread.showRegenerating(key, message);
+    this.socket.wish(regenerate(message, key));
+  }
+
+  #stop() {
+    const { live } = this.thread;
+    if (!live) return;
+    live.isStopping = true;
+    this.composer.setStopping();
+    this.socket.send(stop(live.generation));
+  }
+
+  /** @param {Frame} frame */
+  #receive(frame) {
+    this.following.receive(frame);
+    switch (frame.type) {
+      case "hello": return this.#greeted(frame);
+      case "accepted": return this.#accepted(frame);
+      case "error": return this.#refused(frame);
+      case "user": return void this.#rung(frame);
+      case "settled": return void this.#settled(frame);
+    }
+  }
+
+  /** @param {Frame} frame */
+  #greeted(frame) {
+    this.following.resume();
+    const isMissing = (frame.live ?? []).some((/** @type {any} */ live) =>
+      live.conversation === this.conversation && !this.following.answers.has(live.generation));
+    if (isMissing && this.conversation) this.thread.reload(this.conversation);
+    if (this.wasLost) this.#rung({ type: "user" });
+    this.wasLost = false;
+  }
+
+  /** @param {Frame} frame */
+  #accepted(frame) {
+    if (!this.asked.delete(frame.key)) return;
+    if (!this.conversation) this.#open(frame.conversation);
+    else this.composer.drafts.keep(this.composer.place, this.composer.field.value);
+    this.thread.accept(frame);
+    this.#refreshList();
+  }
+
+  /** A new chat has become a conversation. @param {string} conversation */
+  #open(conversation) {
+    this.conversation = conversation;
+    document.body.dataset.conversation = conversation;
+    this.composer.moveTo(conversation);
+    history.replaceState(null, "", `/c/${conversation}/`);
+  }
+
+  /** @param {Frame} frame */
+  #refused(frame) {
+    const sentence = this.words.has(`reason.${frame.code}`) ? this.words.say(`reason.${frame.code}`, { n: frame.limit ?? 0 }) : frame.text ?? "";
+    const [entry] = this.asked;
+    if (!frame.id || !entry) return this.composer.tell(sentence);
+    const [key, text] = entry;
+    this.asked.delete(key);
+    this.thread.refuse(key);
+    if (!text && this.conversation) this.thread.reload(this.conversation);
+    if (text) this.composer.fill(text);
+    if (!this.conversation) document.body.classList.add("is-empty");
+    this.composer.tell(sentence);
+    this.#busy();
+  }
+
+  /** Something of this user's changed elsewhere. @param {Frame} frame */
+  async #rung(frame) {
+    if ((frame.what ?? []).includes("signed_out")) return location.assign("/signin/");
+    await this.#refreshList();
+    const { conversation } = this;
+    const leaf = conversation ? this.sidebar.leafOf(conversation) : "";
+    if (conversation && leaf && leaf !== this.thread.leaf && this.asked.size === 0) this.thread.reload(conversation);
+  }
+
+  /** @param {import("./answer.js").Answer} answer @param {Frame} frame */
+  #grew(answer, frame) {
+    this.thread.changed(answer);
+    if (frame.type !== "d") this.#busy();
+  }
+
+  /** @param {Frame} frame */
+  async #settled(frame) {
+    const generation = frame.generation ?? this.following.numbers.get(frame.g);
+    const answer = generation ? this.following.answers.get(generation) : null;
+    if (answer && this.conversation && !(await settledAsWritten(answer))) this.thread.reload(this.conversation);
+    this.#busy();
+    this.#refreshList();
+    const next = this.thread.live ? "" : this.queued.take();
+    if (next && frame.state !== "failed") this.#send({ text: next, model: this.composer.model, think: this.composer.think });
+    else if (next) this.composer.fill(next);
+  }
+
+  async #refreshList() {
+    await this.sidebar.refresh();
+    const title = this.conversation ? this.sidebar.titleOf(this.conversation) : "";
+    if (title) this.#retitle(title);
+  }
+
+  #busy() {
+    const { live } = this.thread;
+    this.composer.setBusy(live !== null || this.asked.size > 0);
+    if (live?.isStopping) this.composer.setStopping();
+  }
+
+  /** @param {import("./socket.js").Connection} connection */
+  #tellConnection(connection) {
+    const line = need("connection");
+    clearTimeout(this.lossTimer);
+    if (connection === "open") {
+      line.hidden = true;
+    } else if (connection === "refused") {
+      line.hidden = false;
+      /** @type {HTMLElement} */ (line.querySelector("[data-text]")).textContent = this.words.say("signed_out");
+      fetch("/conversations/", { redirect: "manual" }).then((answer) => answer.type === "opaqueredirect" && location.assign("/signin/"), () => {});
+    } else {
+      this.wasLost = true;
+      this.lossTimer = setTimeout(() => (line.hidden = false), TELL_LOSS_MS);
+    }
+  }
+
+  #menus() {
+    const button = document.getElementById("conversation-menu-button");
+    const panel = document.getElementById("conversation-menu");
+    const rename = () => this.conversation && this.sidebar.rename(this.conversation, (title) => this.#retitle(title));
+    if (button && panel) {
+      const menu = new Menu(button, panel);
+      panel.querySelector("[data-rename]")?.addEventListener("click", () => (menu.close(), rename()));
+      panel.querySelector("[data-delete]")?.addEventListener("click", () => (menu.close(), this.#delete()));
+    }
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "F2" && !event.isComposing) rename();
+      if ((event.metaKey || event.ctrlKey) && event.shiftKey && event.key.toLowerCase() === "o") location.assign("/");
+    });
+    for (const starter of document.querySelectorAll("[data-starter]")) {
+      starter.addEventListener("click", () => this.composer.fill(/** @type {HTMLElement} */ (starter).dataset.starter ?? ""));
+    }
+  }
+
+  /** @param {string} title */
+  #retitle(title) {
+    document.title = `${title} · R1 Web`;
+    const head = document.querySelector(".topbar__title");
+    if (head) head.textContent = title;
+  }
+
+  #delete() {
+    if (!this.conversation) return;
+    const title = document.querySelector(".topbar__title")?.textContent ?? "";
+    this.sidebar.remove(this.conversation, title, () => {
+      this.conversation = null;
+      history.replaceState(null, "", "/");
+      document.body.classList.add("is-empty");
+      this.thread.root.replaceChildren();
+      this.thread.adopt();
+      this.composer.place = "new";
+    });
+  }
+}
+
+/** @param {string} id @returns {HTMLElement} */
+function need(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
+}
+
+new Chat();

@@ -1,0 +1,172 @@
+// @ts-check
+// The message field: Enter sends, the draft is kept, the model is chosen, a running answer can be stopped.
+import { TEXT_LIMIT } from "./protocol.js";
+import { Drafts, sends } from "./drafts.js";
+import { icon } from "./icons.js";
+import { Menu } from "./menu.js";
+
+const PAUSE_MS = 300;
+const THINK = "r1.think";
+
+export class Composer {
+  /**
+   * @param {HTMLFormElement} form
+   * @param {{words: import("./i18n.js").Words, place: string, onSend: (wish: {text: string, model: string, think: string}) => void, onStop: () => void}} options
+   */
+  constructor(form, { words, place, onSend, onStop }) {
+    this.form = form;
+    this.words = words;
+    this.place = place;
+    this.onSend = onSend;
+    this.onStop = onStop;
+    this.drafts = new Drafts(localStorage);
+    this.field = /** @type {HTMLTextAreaElement} */ (form.querySelector("textarea"));
+    this.button = /** @type {HTMLButtonElement} */ (form.querySelector(".composer__send"));
+    this.toggle = /** @type {HTMLButtonElement} */ (form.querySelector(".toggle"));
+    this.notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
+    this.isBusy = false;
+    this.composedAt = -1000;
+    this.model = form.dataset.model ?? "";
+    this.placeholder = this.field.placeholder;
+    /** @type {any} */ this.saving = undefined;
+    this.#listen();
+    this.#listenToChoices();
+    const draft = this.drafts.read(place);
+    if (draft && !this.field.value) this.field.value = draft;
+    this.refresh();
+  }
+
+  get think() {
+    return this.toggle.getAttribute("aria-pressed") === "true" ? "auto" : "off";
+  }
+
+  /** @param {boolean} isBusy an answer of this conversation is being made */
+  setBusy(isBusy) {
+    this.isBusy = isBusy;
+    this.field.placeholder = isBusy ? this.words.say("write_next") : this.placeholder;
+    this.refresh();
+  }
+
+  setStopping() {
+    this.button.disabled = true;
+    this.button.setAttribute("aria-label", this.words.say("stopping"));
+  }
+
+  /** @param {string} text */
+  fill(text) {
+    this.field.value = text;
+    this.drafts.keep(this.place, text);
+    this.refresh();
+    this.field.focus();
+  }
+
+  /** The site has the question: nothing is left to keep. */
+  clear() {
+    this.field.value = "";
+    this.drafts.keep(this.place, "");
+    this.refresh();
+  }
+
+  /** @param {string} place a new chat has got its conversation */
+  moveTo(place) {
+    this.drafts.keep(this.place, "");
+    this.place = place;
+    this.drafts.keep(place, this.field.value);
+  }
+
+  /** @param {string} sentence why nothing was sent; empty clears it */
+  tell(sentence) {
+    this.notice.hidden = sentence === "";
+    /** @type {HTMLElement} */ (this.notice.querySelector("[data-text]")).textContent = sentence;
+  }
+
+  refresh() {
+    const isEmpty = this.field.value.trim() === "";
+    const isStop = this.isBusy && isEmpty;
+    const kind = isStop ? "stop" : "send";
+    if (this.button.dataset.kind !== kind) {
+      this.button.dataset.kind = kind;
+      this.button.replaceChildren(icon(kind));
+      this.button.classList.toggle("composer__send--stop", isStop);
+      this.button.type = isStop ? "button" : "submit";
+    }
+    this.button.disabled = !isStop && isEmpty;
+    this.button.setAttribute("aria-label", this.words.say(kind));
+    this.button.title = isStop ? this.words.say("stop_title") : "";
+    if (!CSS.supports("field-sizing", "content")) this.#grow();
+  }
+
+  #grow() {
+    this.field.rows = Math.min(12, Math.max(1, this.field.value.split("\n").length));
+  }
+
+  #listen() {
+    const { field, form } = this;
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    this.button.addEventListener("click", () => {
+      if (this.button.dataset.kind === "stop") this.onStop();
+    });
+    field.addEventListener("compositionend", (event) => (this.composedAt = event.timeStamp));
+    field.addEventListener("keydown", (event) => this.#key(event));
+    field.addEventListener("input", () => {
+      this.refresh();
+      clearTimeout(this.saving);
+      this.saving = setTimeout(() => this.drafts.keep(this.place, field.value), PAUSE_MS);
+    });
+    addEventListener("pagehide", () => this.drafts.keep(this.place, field.value));
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (sends(event, this.composedAt)) {
+      event.preventDefault();
+      this.#send();
+    } else if (event.key === "Escape" && this.isBusy && !event.isComposing) {
+      this.onStop();
+    }
+  }
+
+  #send() {
+    const text = this.field.value;
+    if (text.trim() === "") return;
+    if (text.length > TEXT_LIMIT) return this.tell(this.words.say("reason.message_too_long", { n: TEXT_LIMIT }));
+    if (!this.model) return this.tell(this.words.say("reason.no_model"));
+    this.tell("");
+    clearTimeout(this.saving);
+    this.onSend({ text, model: this.model, think: this.think });
+  }
+
+  #listenToChoices() {
+    this.toggle.setAttribute("aria-pressed", String(localStorage.getItem(THINK) !== "off"));
+    this.toggle.addEventListener("click", () => {
+      const isOn = this.toggle.getAttribute("aria-pressed") !== "true";
+      this.toggle.setAttribute("aria-pressed", String(isOn));
+      localStorage.setItem(THINK, isOn ? "auto" : "off");
+    });
+    const opener = /** @type {HTMLButtonElement} */ (this.form.querySelector(".model-button"));
+    const panel = /** @type {HTMLElement} */ (this.form.querySelector(".picker"));
+    if (!panel) return;
+    const menu = new Menu(opener, panel);
+    for (const option of panel.querySelectorAll("[role=option]")) {
+      option.addEventListener("click", () => {
+        this.#choose(/** @type {HTMLElement} */ (option), opener, panel);
+        menu.close();
+      });
+    }
+  }
+
+  /** @param {HTMLElement} option @param {HTMLElement} opener @param {HTMLElement} panel */
+  #choose(option, opener, panel) {
+    this.model = option.dataset.model ?? "";
+    for (const other of panel.querySelectorAll("[role=option]")) other.setAttribute("aria-selected", String(other === option));
+    const name = option.dataset.name ?? "";
+    /** @type {HTMLElement} */ (opener.querySelector("[data-name]")).textContent = name;
+    opener.setAttribute("aria-label", this.words.say("model_is", { name }));
+    for (const note of document.querySelectorAll("[data-note-for]")) {
+      /** @type {HTMLElement} */ (note).hidden = /** @type {HTMLElement} */ (note).dataset.noteFor !== this.model;
+    }
+  }
+}
