@@ -46,6 +46,10 @@ class Model:
     about: str
     note: str
 
+    @property
+    def is_demo(self) -> bool:
+        return self.key == DEMO_MODEL
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -202,10 +206,7 @@ def _model(key: str, name: str, deployment: Deployment) -> Model:
     about = _("{n} tokens of context.").format(n=formats.number_format(deployment.context_tokens, force_grouping=True))
     if key == DEMO_MODEL:
         about = _("Our own toy of a million parameters: sums, sorting, counting, a few set pieces.")
-        note = _(
-            "A demo: it can add, sort, count and little else. "
-            "For a real model, an admin attaches an engine (Ollama, vLLM, llama.cpp): bin/manage attach_engine --help"
-        )
+        note = _("A demo model: sums, sorting, counting, little else.")
     look = "warm" if is_warm else "loading" if is_starting else "cold"
     return Model(key, name, look, str(deployment.get_state_display()), about, note)
 
@@ -219,6 +220,8 @@ def starters() -> list[dict[str, str]]:
     return [
         {"icon": "proof", "title": _("Add two numbers"), "text": "12+34=?"},
         {"icon": "draft", "title": _("Sort a list"), "text": _("Sort: 7, 3, 9, 1")},
-        {"icon": "terminal", "title": _("Write some code"), "text": _("Write hello world in Python.")},
-        {"icon": "scales", "title": _("Make a table"), "text": _("Make a table of fruits.")},
+        {"icon": "terminal", "title": _("Write some code"), "text": _("Write hello world in Python")},
+        {"icon": "scales", "title": _("Make a table"), "text": _("Table of fruits")},
+        {"icon": "info", "title": _("Look up a formula"), "text": _("What is the quadratic formula?")},
+        {"icon": "check", "title": _("All at once"), "text": _("Show me code, a table and a formula")},
     ]

@@ -41,7 +41,6 @@ def _interface() -> dict[str, str]:
         "try_again": _("Try again"),
         "text_is_saved": _("The text above is saved and counted once."),
         "question_is_saved": _("Your question is saved."),
-        "sentence_space": _(" "),
         "model_is": _("Model: {name}"),
         "rename": _("Rename"),
         "undo": _("Undo"),
@@ -49,6 +48,9 @@ def _interface() -> dict[str, str]:
         "not_deleted": _("Not deleted: the site did not answer. Nothing is lost."),
         "signed_out": _("Signed out. Drafts stay in this browser."),
         "sending": _("Sending"),
+        "list.waiting": _("waiting"),
+        "list.thinking": _("thinking"),
+        "list.running": _("writing"),
     }
 
 

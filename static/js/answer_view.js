@@ -146,7 +146,7 @@ function broken(answer, words) {
   head.append(icon("unplugged"), words.say(`reason.${code}`, { n: answer.tokens.answer }));
   const why = element("p", "broken__why");
   const hasText = answer.answer !== "" || answer.thinking !== "";
-  why.textContent = [words.say(hasText ? "text_is_saved" : "question_is_saved"), words.say(`way.${code}`)].join(words.say("sentence_space"));
+  why.textContent = [words.say(hasText ? "text_is_saved" : "question_is_saved"), words.say(`way.${code}`)].join(words.language.startsWith("zh") ? "" : " ");
   const ways = element("div", "broken__ways");
   ways.append(way("regenerate", "again", words.say("try_again"), "button--primary"));
   if (answer.answer) ways.append(way("copy", "copy", words.say("copy_what_there_is"), "button--quiet"));

@@ -34,12 +34,14 @@ class Chat {
     });
     this.queued = new Queued(need("queued"), (text) => this.composer.fill(text));
     this.thread = new Thread(need("thread"), {
-      words: this.words, following: this.following, onStop: () => this.#stop(),
+      words: this.words, following: this.following, modelName: () => this.composer.modelName, onStop: () => this.#stop(),
       onRegenerate: (message) => this.#regenerate(message), onChange: () => this.#busy(),
     });
     /** @type {Map<string, string>} text of questions that are not accepted yet, by key */
     this.asked = new Map();
     this.wasLost = false;
+    /** Kind of state that the list shows for this conversation. */
+    this.listed = "";
     /** @type {any} */ this.lossTimer = undefined;
     this.#menus();
     this.thread.adopt();
@@ -148,7 +150,17 @@ class Chat {
   /** @param {import("./answer.js").Answer} answer @param {Frame} frame */
   #grew(answer, frame) {
     this.thread.changed(answer);
+    this.#showInList(answer);
     if (frame.type !== "d") this.#busy();
+  }
+
+  /** @param {import("./answer.js").Answer} answer */
+  #showInList(answer) {
+    const isThinking = answer.thinking !== "" && answer.answer === "";
+    const kind = !answer.isLive ? "" : answer.waiting ? "waiting" : isThinking ? "thinking" : "running";
+    if (!this.conversation || kind === this.listed) return;
+    this.listed = kind;
+    this.sidebar.setState(this.conversation, kind ? { kind, text: this.words.say(`list.${kind}`) } : null);
   }
 
   /** @param {Frame} frame */

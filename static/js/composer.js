@@ -40,6 +40,10 @@ export class Composer {
     return this.toggle.getAttribute("aria-pressed") === "true" ? "auto" : "off";
   }
 
+  get modelName() {
+    return this.form.querySelector(".model-button [data-name]")?.textContent ?? "";
+  }
+
   /** @param {boolean} isBusy an answer of this conversation is being made */
   setBusy(isBusy) {
     this.isBusy = isBusy;

@@ -13,14 +13,15 @@ export class Thread {
   /**
    * @param {HTMLElement} root
    * @param {{words: import("./i18n.js").Words, following: import("./following.js").Following,
-   *   onRegenerate: (message: string) => void, onStop: () => void, onChange: () => void}} options
+   *   onRegenerate: (message: string) => void, onStop: () => void, modelName: () => string, onChange: () => void}} options
    */
-  constructor(root, { words, following, onRegenerate, onStop, onChange }) {
+  constructor(root, { words, following, onRegenerate, onStop, modelName, onChange }) {
     this.root = root;
     this.words = words;
     this.following = following;
     this.onRegenerate = onRegenerate;
     this.onStop = onStop;
+    this.modelName = modelName;
     this.onChange = onChange;
     /** @type {Map<string, AnswerView>} by generation */
     this.views = new Map();
@@ -121,6 +122,8 @@ export class Thread {
     const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
     const article = /** @type {HTMLElement} */ (copy.querySelector("article"));
     article.dataset.key = key;
+    article.setAttribute("aria-label", this.modelName());
+    /** @type {HTMLElement} */ (article.querySelector(".message__meta span")).textContent = this.modelName();
     const line = element("p", "stage muted");
     line.append(element("span", "dot dot--running"), element("span", ""));
     /** @type {Element} */ (line.lastElementChild).textContent = this.words.say("sending");
