@@ -1,0 +1,49 @@
+"""The first half of bin/up, on whatever Python the machine has: checks, then the site's environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from r1web.supervisor import arguments, environment, preflight, settings_file, systemd
+from r1web.supervisor.arguments import ROOT
+from r1web.supervisor.failure import CannotGoOn, sentence_for
+from r1web.supervisor.terminal import say
+
+
+def up(words: list[str]) -> int:
+    """Prepare the environment, then become the supervisor inside it."""
+    wanted = arguments.parse(words)
+    if wanted.systemd:
+        print(systemd.unit(wanted))
+        return 0
+    try:
+        preflight.check(wanted, installs=not environment.is_ready(), root=ROOT)
+        say("R1 Web")
+        environment.prepare("runtime")
+    except CannotGoOn as problem:
+        return _fail(str(problem))
+    except OSError as error:
+        return _fail(sentence_for(error))
+    except KeyboardInterrupt:
+        return _fail("Stopped before the site was set up.")
+    os.chdir(ROOT)
+    os.execv(environment.PYTHON, [str(environment.PYTHON), "-m", "r1web.supervisor", *words])
+
+
+def manage(words: list[str]) -> int:
+    """Run manage.py in the site's environment, with the settings that the site last ran with."""
+    try:
+        environment.prepare("runtime")
+    except CannotGoOn as problem:
+        return _fail(str(problem))
+    except OSError as error:
+        return _fail(sentence_for(error))
+    data = os.environ.setdefault("R1WEB_DATA", str(ROOT / "var"))
+    settings_file.load(data)
+    os.execv(environment.PYTHON, [str(environment.PYTHON), str(ROOT / "manage.py"), *words])
+
+
+def _fail(sentence: str) -> int:
+    print(sentence, file=sys.stderr, flush=True)
+    return 2
