@@ -237,7 +237,7 @@ class Chat {
       document.body.classList.add("is-empty");
       this.thread.root.replaceChildren();
       this.thread.adopt();
-      this.composer.place = "new";
+      this.composer.startAnew();
     });
   }
 }
@@ -247,4 +247,7 @@ function need(id) {
   return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
+// 'Today' in the list is the reader's day; the server learns his zone from this.
+document.cookie = `time_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
 new Chat();
+document.body.dataset.ready = "1";

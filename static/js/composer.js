@@ -73,9 +73,17 @@ export class Composer {
 
   /** @param {string} place a new chat has got its conversation */
   moveTo(place) {
+    this.placeholder = this.form.dataset.askMore ?? "";
     this.drafts.keep(this.place, "");
     this.place = place;
     this.drafts.keep(place, this.field.value);
+  }
+
+  /** The conversation is gone; the next question opens a new one. */
+  startAnew() {
+    this.place = "new";
+    this.placeholder = this.form.dataset.askNew ?? "";
+    this.setBusy(false);
   }
 
   /** @param {string} sentence why nothing was sent; empty clears it */

@@ -73,6 +73,7 @@ export class Sidebar {
   rename(id, onRenamed) {
     const link = this.#link(id);
     if (!link) return;
+    this.#show(true);
     const label = /** @type {HTMLElement} */ (link.querySelector(".conversation__title"));
     const before = label.textContent ?? "";
     const field = document.createElement("input");
@@ -121,15 +122,17 @@ export class Sidebar {
     return this.list.querySelector(`[data-conversation="${CSS.escape(id)}"]`);
   }
 
+  /** A drawer on the phone, a column on the desk. @param {boolean} isOpen */
+  #show(isOpen) {
+    this.root.classList.toggle("is-open", isOpen && isPhone());
+    document.body.classList.toggle("is-wide", !isOpen && !isPhone());
+    document.querySelector(".topbar__menu")?.setAttribute("aria-expanded", String(isOpen));
+  }
+
   #drawer() {
     const opener = document.querySelector(".topbar__menu");
     const hide = this.root.querySelector("[data-hide]");
-    const isPhone = () => matchMedia("(max-width: 860px)").matches;
-    const set = (/** @type {boolean} */ isOpen) => {
-      this.root.classList.toggle("is-open", isOpen && isPhone());
-      document.body.classList.toggle("is-wide", !isOpen && !isPhone());
-      opener?.setAttribute("aria-expanded", String(isOpen));
-    };
+    const set = (/** @type {boolean} */ isOpen) => this.#show(isOpen);
     opener?.addEventListener("click", () => {
       set(true);
       /** @type {HTMLElement | null} */ (this.root.querySelector("a, button"))?.focus();
@@ -147,3 +150,5 @@ export class Sidebar {
     });
   }
 }
+
+const isPhone = () => matchMedia("(max-width: 860px)").matches;

@@ -1,0 +1,83 @@
+"""A real browser in front of the whole site. Every page is watched: an error in its console fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+# The browser's own words about a lost connection are no fault of the page.
+EXPECTED = ("WebSocket connection to", "net::ERR_", "Failed to load resource")
+SECONDS = 1000
+PATIENCE = 40 * SECONDS
+
+
+class Site(Protocol):
+    """What the fixture `site` gives: the running site and its admin's password."""
+
+    url: str
+    admin_password: str
+
+
+class Visitor:
+    """A signed-in person at a browser of his own."""
+
+    def __init__(self, context: BrowserContext, site: Site, url: str) -> None:
+        self.context = context
+        self.site = site
+        self.url = url
+        self.errors: list[str] = []
+        context.on("page", self._watch)
+        self.page = context.new_page()
+
+    def _watch(self, page: Page) -> None:
+        page.set_default_timeout(PATIENCE)
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith(EXPECTED):
+            self.errors.append(message.text)
+
+    def sign_in(self) -> Page:
+        self.page.goto(f"{self.url}/signin/")
+        self.page.locator("[name=username]").fill("admin")
+        self.page.locator("[name=password]").fill(self.site.admin_password)
+        self.page.locator("main button[type=submit].button--primary").click()
+        self.page.wait_for_url(f"{self.url}/")
+        return self.page
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, site: Site) -> Iterator[Any]:
+    """Opens a browser of its own: `visit(url=…, **options of a Playwright context) -> Visitor`."""
+    visitors: list[Visitor] = []
+
+    def open_one(url: str | None = None, **options: Any) -> Visitor:
+        options.setdefault("viewport", {"width": 1280, "height": 800})
+        visitors.append(Visitor(browser.new_context(**options), site, url or site.url))
+        return visitors[-1]
+
+    yield open_one
+    errors = [error for visitor in visitors for error in visitor.errors]
+    for visitor in visitors:
+        visitor.context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def page(visit: Any) -> Page:
+    """A signed-in page, empty and ready."""
+    page: Page = visit().sign_in()
+    return page

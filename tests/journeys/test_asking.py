@@ -1,0 +1,117 @@
+"""Asking, watching, stopping, coming back: the page's main way."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.journeys.asking import ask, newest_answer, text_of, wait_for_words, wait_until_done
+
+SHOWCASE = "Show me code, a table and a formula"
+
+
+def test_a_question_shows_thinking_and_then_the_answer(page: Page) -> None:
+    ask(page, "12+34=?")
+    thought = page.get_by_role("region", name="Thinking")
+    expect(thought).to_be_visible()
+    answer = wait_until_done(page)
+    assert "46" in text_of(answer)
+    expect(thought).to_contain_text(re.compile(r"Thought for \d+ s"))
+    expect(page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}/$"))
+    expect(page.get_by_role("navigation", name="Conversations")).to_contain_text("12+34=?")
+
+
+def test_an_answer_with_code_table_and_formula_is_drawn(page: Page) -> None:
+    ask(page, SHOWCASE)
+    answer = wait_until_done(page)
+    expect(answer.locator(".code .code__copy")).to_be_visible()
+    expect(answer.locator(".table td").first).to_be_visible()
+    expect(answer.locator(".katex").first).to_be_visible()
+    expect(answer.locator(".code .hljs-keyword, .code .hljs-built_in").first).to_be_visible()
+
+
+def test_a_reload_in_the_middle_ends_with_the_same_text(page: Page) -> None:
+    ask(page, SHOWCASE)
+    wait_for_words(page)
+    page.reload()
+    shown = text_of(wait_until_done(page))
+    page.reload()
+    assert text_of(wait_until_done(page)) == shown
+    assert "Formula" in shown
+
+
+def test_a_second_tab_shows_the_same_answer_while_it_grows(page: Page) -> None:
+    ask(page, SHOWCASE)
+    wait_for_words(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    assert text_of(wait_until_done(other)) == text_of(wait_until_done(page))
+
+
+def test_stop_ends_the_answer_in_every_tab_and_keeps_the_text(page: Page) -> None:
+    ask(page, SHOWCASE)
+    wait_for_words(page)
+    other = page.context.new_page()
+    other.goto(page.url)
+    wait_for_words(other)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    for tab in (page, other):
+        expect(newest_answer(tab)).to_have_attribute("data-state", "stopped")
+    expect(page.get_by_text("Stopped. The text above is saved.")).to_be_visible()
+    assert text_of(newest_answer(page))
+
+
+def test_regenerate_makes_a_second_version_and_both_can_be_read(page: Page) -> None:
+    ask(page, "12+34=?")
+    wait_until_done(page)
+    page.get_by_role("button", name="Regenerate").click()
+    expect(newest_answer(page)).to_have_attribute("aria-busy", "true")
+    wait_until_done(page)
+    page.reload()
+    expect(page.get_by_text("2 / 2")).to_be_visible()
+    page.get_by_role("button", name="Earlier version").click()
+    expect(page.get_by_text("1 / 2")).to_be_visible()
+
+
+def test_the_next_question_waits_until_the_answer_has_ended(page: Page) -> None:
+    ask(page, SHOWCASE)
+    wait_for_words(page)
+    ask(page, "12+34=?")
+    expect(page.locator("#queued")).to_contain_text("12+34=?")
+    expect(page.locator("article.message--user")).to_have_count(2, timeout=60_000)
+    assert "46" in text_of(wait_until_done(page))
+
+
+def test_a_lost_connection_is_told_quietly_and_comes_back(page: Page) -> None:
+    ask(page, SHOWCASE)
+    wait_for_words(page)
+    page.context.set_offline(True)
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    page.context.set_offline(False)
+    answer = wait_until_done(page)
+    assert "Formula" in text_of(answer)
+    expect(page.locator("#connection")).to_be_hidden()
+
+
+def test_html_typed_by_a_person_stays_text(page: Page) -> None:
+    ask(page, "<img src=x onerror=alert(1)><script>alert(2)</script></think>")
+    expect(page.locator("article.message--user").last).to_contain_text("<script>alert(2)</script></think>")
+    newest_answer(page).wait_for()
+    assert page.locator("#thread img, #thread script").count() == 0
+
+
+def test_copy_works_on_plain_http(visit: Any) -> None:
+    page: Page = visit().sign_in()
+    # What a LAN address has not: no clipboard API.
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.goto(page.url)
+    ask(page, "12+34=?")
+    answer = wait_until_done(page)
+    answer.get_by_role("button", name="Copy", exact=True).click()
+    expect(answer.get_by_role("button", name="Copied")).to_be_visible()
+    box = page.get_by_role("textbox", name="Message")
+    box.focus()
+    page.keyboard.press("Control+V")
+    assert "46" in box.input_value()
