@@ -33,15 +33,29 @@ def up(words: list[str]) -> int:
 
 def manage(words: list[str]) -> int:
     """Run manage.py in the site's environment, with the settings that the site last ran with."""
+    if status := _prepare("runtime"):
+        return status
+    data = os.environ.setdefault("R1WEB_DATA", str(ROOT / "var"))
+    settings_file.load(data)
+    os.execv(environment.PYTHON, [str(environment.PYTHON), str(ROOT / "manage.py"), *words])
+
+
+def develop(module: str, words: list[str]) -> int:
+    """Run one of our modules in the environment with the tools for tests and checks."""
+    if status := _prepare("runtime", "dev"):
+        return status
+    os.chdir(ROOT)
+    os.execv(environment.PYTHON, [str(environment.PYTHON), "-m", module, *words])
+
+
+def _prepare(*locks: str) -> int:
     try:
-        environment.prepare("runtime")
+        environment.prepare(*locks)
     except CannotGoOn as problem:
         return _fail(str(problem))
     except OSError as error:
         return _fail(sentence_for(error))
-    data = os.environ.setdefault("R1WEB_DATA", str(ROOT / "var"))
-    settings_file.load(data)
-    os.execv(environment.PYTHON, [str(environment.PYTHON), str(ROOT / "manage.py"), *words])
+    return 0
 
 
 def _fail(sentence: str) -> int:

@@ -75,7 +75,12 @@ def _install(folder: Path, npm: list[str]) -> None:
     paths = os.pathsep.join([str(Path(npm[0]).parent), os.environ.get("PATH", "")])
     for attempt in range(1, ATTEMPTS + 1):
         done = subprocess.run(
-            command, cwd=folder, env={**os.environ, "PATH": paths}, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            command,
+            cwd=folder,
+            env={**os.environ, "PATH": paths},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
         if done.returncode == 0:
             return
@@ -85,7 +90,9 @@ def _install(folder: Path, npm: list[str]) -> None:
 
 def _told(error: str) -> str:
     if "EINTEGRITY" in error:
-        return "A browser library is not the one that was locked: start again; if it stays so, ask who runs your mirror."
+        return (
+            "A browser library is not the one that was locked: start again; if it stays so, ask who runs your mirror."
+        )
     if "ENOSPC" in error:
         return "The disk became full while browser libraries were fetched: free 300 MB and start again."
     last = next((line for line in reversed(error.splitlines()) if line.strip()), "no reason given")

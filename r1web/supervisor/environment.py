@@ -70,7 +70,9 @@ def _told(error: str) -> str:
     last = next((line for line in reversed(error.splitlines()) if line.strip()), "no reason given")
     if "No matching distribution" in error:
         return f"No ready-made package fits this machine (Linux with glibc from 2018 or later, or macOS 13): {last}"
-    return f"The packages could not be fetched ({last.strip()}): check the network, or set PIP_INDEX_URL, and start again."
+    return (
+        f"The packages could not be fetched ({last.strip()}): check the network, or set PIP_INDEX_URL, and start again."
+    )
 
 
 def _stamp(lock: str) -> Path:

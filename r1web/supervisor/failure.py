@@ -15,5 +15,7 @@ def sentence_for(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"The disk is full{place}: free some space and start again."
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return f"R1 Web may not write there{place}: give this user the right to, or choose another place with --data DIR."
+        return (
+            f"R1 Web may not write there{place}: give this user the right to, or choose another place with --data DIR."
+        )
     return f"The system refused a step{place}: {error.strerror or error}."

@@ -38,7 +38,7 @@ def _status(site: Site, path: str) -> int:
 
 def _get(site: Site, path: str) -> tuple[int, bytes]:
     host, port = site.arguments.host, site.arguments.port
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host) # nosec B104
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # nosec B104
     line: http.client.HTTPConnection
     if site.arguments.tls:
         # Our own certificate on our own machine: there is nobody else to vouch for it.

@@ -58,7 +58,7 @@ def _read(address: str) -> bytes:
     error: OSError | None = None
     for _ in range(ATTEMPTS):
         try:
-            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer: # nosec B310
+            with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as answer:  # nosec B310
                 content: bytes = answer.read()
                 return content
         except OSError as problem:

@@ -98,5 +98,3 @@ def _binds(port: int) -> bool:
         probe.bind(("127.0.0.1", port))
         return True
     return False
-
-

@@ -71,7 +71,7 @@ class Site:
 
     def _listening_names(self) -> list[str]:
         host = self.arguments.host
-        if host not in {"0.0.0.0", "::"}: # nosec B104
+        if host not in {"0.0.0.0", "::"}:  # nosec B104
             return [_bracketed(host)]
         name = socket.gethostname().lower()
         return [*lan_addresses(), name, f"{name.partition('.')[0]}.local"]
@@ -100,7 +100,7 @@ class Site:
     def addresses(self) -> list[str]:
         """Where people find the site: this machine first, then the network."""
         host, port = self.arguments.host, self.arguments.port
-        if host in {"0.0.0.0", "::"}: # nosec B104
+        if host in {"0.0.0.0", "::"}:  # nosec B104
             names = ["localhost", *(name for name in lan_addresses() if ":" not in name and name != "127.0.0.1")]
         else:
             names = ["localhost" if host == "127.0.0.1" else _bracketed(host)]

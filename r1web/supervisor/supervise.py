@@ -35,7 +35,7 @@ class Requests:
     def listen(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             # nohup has the hang-up ignored, and so it stays.
-            if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGTERM:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._note)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,104 @@
+"""What bin/test runs: the checks, pytest on SQLite, the concurrent tests again on PostgreSQL, the scripts' tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from r1web.supervisor import browser_libraries, throwaway_postgres, translations
+from r1web.supervisor.arguments import ROOT
+from r1web.supervisor.failure import CannotGoOn
+from r1web.supervisor.terminal import say, step
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+NO_TESTS_FOUND = 5
+
+
+def main(words: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="r1web-test-") as data:
+        values = {**os.environ, "R1WEB_DATA": data, "PYTHONPATH": str(ROOT)}
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            values.pop(name, None)
+        try:
+            _prepare(values)
+            statuses = _some(values, words) if words else _everything(values)
+        except CannotGoOn as problem:
+            print(problem, file=sys.stderr)
+            return 2
+    say("All is well." if not any(statuses) else "Something failed: see above.")
+    return 1 if any(statuses) else 0
+
+
+def _prepare(values: Mapping[str, str]) -> None:
+    if not any(map(shutil.which, CHROMIUM_NAMES)):
+        _add_packages("chromium")
+    if not throwaway_postgres.programs():
+        _add_packages("postgresql")
+    if not browser_libraries.are_current():
+        with step("Browser libraries"):
+            browser_libraries.prepare()
+    translations.compile_all()
+    with step("Static files"):
+        _run([sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"], values)
+
+
+def _add_packages(*names: str) -> None:
+    """Install what the tests need from the system; without the right to, the tests that need it say so."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        say(f"  {', '.join(names)} is not installed: tests that need it are skipped.")
+        return
+    with step(f"Installing {', '.join(names)}"):
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], env=quiet, capture_output=True)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names], env=quiet)
+
+
+def _everything(values: Mapping[str, str]) -> list[int]:
+    return [
+        _run([sys.executable, "-m", "r1web.supervisor.checks"], values),
+        _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}) if _script_tests() else 0,
+        _some(values, [])[0],
+        _on_postgres(values),
+    ]
+
+
+def _some(values: Mapping[str, str], words: list[str]) -> list[int]:
+    return [_run([sys.executable, "-m", "pytest", "--durations=10", *words], values)]
+
+
+def _on_postgres(values: Mapping[str, str]) -> int:
+    if not throwaway_postgres.programs():
+        say("PostgreSQL is not installed: the concurrent tests ran on SQLite alone.")
+        return 0
+    with ExitStack() as stack:
+        url = stack.enter_context(throwaway_postgres.running())
+        say("The concurrent tests again, on PostgreSQL:")
+        status = _run([sys.executable, "-m", "pytest", "-m", "concurrent"], {**values, "DATABASE_URL": url})
+    return 0 if status == NO_TESTS_FOUND else status
+
+
+def _script_tests() -> list[str]:
+    return [str(path) for path in sorted((ROOT / "tests" / "js").glob("**/*.test.*js"))]
+
+
+def _with_node() -> str:
+    """PATH with a Node at its end: Playwright's wheel brings one."""
+    import playwright
+
+    bundled = Path(playwright.__file__).parent / "driver"
+    return os.pathsep.join([os.environ.get("PATH", ""), str(bundled)])
+
+
+def _run(command: list[str], values: Mapping[str, str]) -> int:
+    path = shutil.which(command[0], path=values.get("PATH"))
+    return subprocess.run([path or command[0], *command[1:]], cwd=ROOT, env=dict(values)).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
