@@ -14,6 +14,8 @@ export function drawFormula(source) {
   library.then(({ default: katex }) => {
     const options = { displayMode: isDisplay, throwOnError: false, strict: "ignore", trust: false, maxSize: 20, maxExpand: 500 };
     katex.render(tex, source, options);
+    const box = /** @type {HTMLElement | null} */ (source.closest(".formula"));
+    if (box && box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }).catch(() => {
     source.textContent = tex;
   });

@@ -91,6 +91,7 @@ function dress(content, words, isFinished) {
 function dressTable(table) {
   const frame = document.createElement("div");
   frame.className = "table";
+  frame.tabIndex = 0;
   table.replaceWith(frame);
   frame.append(table);
   const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
