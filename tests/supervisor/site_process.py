@@ -1,0 +1,97 @@
+"""Starts the whole site as a person would, in a data directory of its own, and looks at its processes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGEST_SECONDS = 90.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float = LONGEST_SECONDS) -> None:
+    """Wait for a condition; fail with its name when it does not come true."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"waited {seconds} s in vain: {what}"
+        threading.Event().wait(0.05)
+
+
+class SiteProcess:
+    """One `bin/up` and all that it printed."""
+
+    def __init__(self, data: Path, port: int, *words: str, drain_seconds: int = 5) -> None:
+        self.data, self.port = data, port
+        self._output = Path(tempfile.mkstemp(prefix="r1web-", suffix=".out")[1])
+        environment = {**os.environ, "R1WEB_DRAIN_SECONDS": str(drain_seconds)}
+        for name in ("R1WEB_DATA", "DATABASE_URL", "REDIS_URL", "R1WEB_HTTPS", "R1WEB_HOSTS", "R1WEB_PORT"):
+            environment.pop(name, None)
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "bin" / "up"), "--data", str(data), "--port", str(port), *words],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_until_ready(self) -> None:
+        until(lambda: "Ready after" in self.output or self.process.poll() is not None, "the site is ready")
+        assert self.process.poll() is None, self.output
+
+    def children(self) -> dict[str, psutil.Process]:
+        """The running children by the names that the terminal uses."""
+        try:
+            rows = json.loads((self.data / "children.json").read_text())
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for row in rows:
+            with suppress(psutil.NoSuchProcess):
+                found[row["name"]] = psutil.Process(row["pid"])
+        return found
+
+    def answers(self, path: str = "/livez") -> bool:
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            line.request("GET", path)
+            return line.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            line.close()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Ask the supervisor to end and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

@@ -1,0 +1,156 @@
+"""bin/up from outside: real processes, killed for real."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from r1web.supervisor import children
+from tests.supervisor.site_process import ROOT, SiteProcess, free_port, is_alive, until
+
+NAMES = {"Redis", "Engine", "Web server", "Runner"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteProcess]:
+    running = SiteProcess(tmp_path_factory.mktemp("site") / "data", free_port())
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.end()
+
+
+def test_the_terminal_names_the_chat_the_admin_and_the_set_up_link(site: SiteProcess) -> None:
+    address = f"http://localhost:{site.port}"
+    assert f"Chat    {address}/" in site.output
+    assert f"Admin   {address}/admin/" in site.output
+    assert re.search(rf"Set-up  {address}/setup/\S+/", site.output)
+
+
+def test_ready_means_that_the_health_check_passes(site: SiteProcess) -> None:
+    assert site.answers("/healthz")
+    assert set(site.children()) == NAMES
+
+
+def test_secrets_are_readable_by_their_owner_alone(site: SiteProcess) -> None:
+    for name in ("site.env", "redis.key", "engine.key", "secret_key", "redis.sock", "children.json"):
+        assert (site.data / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_no_password_shows_in_the_process_list(site: SiteProcess) -> None:
+    secrets = {(site.data / name).read_text().strip() for name in ("redis.key", "engine.key")}
+    shown = " ".join(word for process in site.children().values() for word in process.cmdline())
+    assert not any(secret in shown for secret in secrets)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_killed_child_is_restarted_and_the_terminal_says_so(site: SiteProcess, name: str) -> None:
+    before = site.children()[name]
+    before.kill()
+    until(lambda: site.children().get(name, before).pid != before.pid, f"{name} runs again")
+    assert f"{name} was ended by signal 9; it starts again" in site.output
+    until(lambda: site.answers("/healthz"), "the site is healthy again")
+
+
+def test_a_second_start_from_the_same_directory_is_refused_in_one_sentence(site: SiteProcess) -> None:
+    second = SiteProcess(site.data, free_port())
+    assert second.process.wait(timeout=60) == 2
+    assert f"runs already from {site.data} (process {site.process.pid})" in second.output
+
+
+def test_a_taken_port_is_told_with_a_free_one(site: SiteProcess, tmp_path: Path) -> None:
+    second = SiteProcess(tmp_path / "data", site.port)
+    assert second.process.wait(timeout=60) == 2
+    assert re.search(rf"Port {site.port} is taken by another program: .*--port \d+", second.output)
+
+
+def test_manage_finds_the_running_sites_redis_and_database(site: SiteProcess) -> None:
+    script = "from django.conf import settings; print(settings.REDIS_URL, settings.DATABASES['default']['NAME'])"
+    values = {name: value for name, value in os.environ.items() if name not in {"REDIS_URL", "DATABASE_URL"}}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "bin" / "manage"), "shell", "-v0", "-c", script],
+        env={**values, "R1WEB_DATA": str(site.data)},
+        capture_output=True,
+        text=True,
+    )
+    assert str(site.data / "redis.sock") in done.stdout, done.stderr
+    assert str(site.data / "db.sqlite3") in done.stdout
+
+
+def nothing_is_left(site: SiteProcess, children: dict[str, psutil.Process]) -> None:
+    assert not [name for name, process in children.items() if is_alive(process)]
+    for name in ("redis.sock", "site.lock", "children.json"):
+        assert not (site.data / name).exists(), name
+
+
+def test_every_way_to_end_leaves_nothing_and_the_next_start_is_quick(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        site = SiteProcess(data, port)
+        site.wait_until_ready()
+        children = site.children()
+        assert site.end(number) == 0
+        nothing_is_left(site, children)
+    found = re.search(r"Ready after (\S+) s", site.output)
+    assert found
+    print(f"second start to ready: {found[1]} s")
+
+
+def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next_start(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    first = SiteProcess(data, port)
+    first.wait_until_ready()
+    orphans = first.children()
+    first.process.kill()
+    first.process.wait()
+    second = SiteProcess(data, port)
+    try:
+        second.wait_until_ready()
+        assert not [name for name, process in orphans.items() if is_alive(process)]
+        assert set(second.children()) == NAMES
+    finally:
+        second.end()
+
+
+def test_orphans_of_a_killed_supervisor_are_ended_but_strangers_are_not(tmp_path: Path) -> None:
+    ours, stranger = (
+        children.Child(children.Command(name, ["sleep", "60"], os.environ, tmp_path / "log"))
+        for name in ("ours", "stranger")
+    )
+    ours.start()
+    stranger.start()
+    stranger.created -= 100  # as if its number had been given out anew since
+    children.record(tmp_path / "children.json", [ours, stranger])
+    try:
+        assert children.end_orphans(tmp_path / "children.json") == ["ours"]
+        assert not ours.is_running
+        assert stranger.is_running
+    finally:
+        stranger.send(signal.SIGKILL)
+        assert stranger.process
+        stranger.process.wait()
+
+
+def test_an_unwritable_place_is_told_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    site = SiteProcess(tmp_path / "file" / "data", free_port())
+    assert site.process.wait(timeout=60) == 2
+    assert "R1 Web may not write in" in site.output
+    assert "--data DIR" in site.output
+
+
+def test_the_unit_for_systemd_runs_this_command(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "bin" / "up"), "--systemd", "--port", "8123", "--data", str(tmp_path)]
+    unit = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"ExecStart={Path(sys.executable).parent}" in unit
+    assert f"--port 8123 --host 127.0.0.1 --data {tmp_path}" in unit
+    assert "KillMode=mixed" in unit
