@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
@@ -27,7 +29,7 @@ class SignIn(LoginView):
 
 
 class SignOut(LogoutView):
-    http_method_names = ["post", "options"]
+    http_method_names: ClassVar = ["post", "options"]
 
 
 class ChangePassword(PasswordChangeView):

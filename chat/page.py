@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils import formats, timezone
@@ -103,8 +104,8 @@ def groups(user: User) -> list[Group]:
     return ([running] if running.entries else []) + list(found.values())
 
 
-def _day(at: datetime, today: datetime | object) -> str:
-    days = (today - at.date()).days  # type: ignore[operator]
+def _day(at: datetime, today: date) -> str:
+    days = (today - at.date()).days
     if days <= 0:
         return _("Today")
     if days == 1:
@@ -161,7 +162,7 @@ def _turn(
     )
 
 
-def _progress(generation: Generation | None) -> dict[str, object]:
+def _progress(generation: Generation | None) -> dict[str, Any]:
     if generation is None:
         return {"state": Generation.State.DONE.value}
     since, end = generation.first_token_at, generation.ended_at

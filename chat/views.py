@@ -117,7 +117,7 @@ def _find(request: HttpRequest, conversation_id: UUID) -> Conversation:
 
 
 def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101 - login_required stands before
+    assert isinstance(request.user, User)  # login_required stands before
     return request.user
 
 

@@ -100,7 +100,9 @@ def _reasons() -> dict[str, str]:
         "reason.message_empty": _("There is nothing to send yet."),
         "reason.no_model": _("No model is available right now. The text stays here; an admin can attach an engine."),
         "reason.not_found": _("This conversation no longer exists. The text stays here."),
-        "reason.busy": _("An answer is being written here already."),
+        "reason.still_answering": _("An answer is being written here already. Stop it, or wait until it has ended."),
+        "reason.bad_text": _("The text holds characters that cannot be stored. Remove them and send it again."),
+        "reason.key_reused": _("Nothing was sent. Send it once more."),
         "reason.bad_frame": _("The site did not understand this page. Reload it; the text stays here."),
     }
 

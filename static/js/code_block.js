@@ -5,12 +5,12 @@ import { icon } from "./icons.js";
 import { fragment } from "./html.js";
 
 const ALIASES = /** @type {Record<string, string>} */ ({
-  py: "python", js: "javascript", ts: "typescript", sh: "bash", shell: "bash", zsh: "bash", "c++": "cpp", "c#": "csharp",
-  html: "xml", yml: "yaml", rb: "ruby", rs: "rust", golang: "go", md: "markdown", docker: "dockerfile", console: "bash",
+  py: "python", js: "javascript", ts: "typescript", sh: "bash", zsh: "bash", "c++": "cpp", "c#": "csharp",
+  html: "xml", yml: "yaml", rb: "ruby", rs: "rust", golang: "go", md: "markdown", docker: "dockerfile", console: "shell",
 });
 const LANGUAGES = [
   "bash", "c", "cpp", "csharp", "css", "diff", "dockerfile", "go", "ini", "java", "javascript", "json", "kotlin", "latex", "lua",
-  "markdown", "nginx", "perl", "php", "python", "r", "ruby", "rust", "scala", "sql", "swift", "typescript", "xml", "yaml",
+  "makefile", "markdown", "nginx", "perl", "php", "powershell", "python", "r", "ruby", "rust", "scala", "shell", "sql", "swift", "typescript", "xml", "yaml",
 ];
 /** Colouring longer code would hold up the page. */
 const LONGEST = 60_000;

@@ -1,6 +1,6 @@
 """Takes the pictures of docs/screenshots/ from a running site.
 
-    python -m tests.journeys.screenshots http://localhost:8000 PASSWORD_FILE [--user admin] [--out docs/screenshots]
+python -m tests.journeys.screenshots http://localhost:8000 PASSWORD_FILE [--user admin] [--out docs/screenshots]
 """
 
 from __future__ import annotations
