@@ -1,6 +1,7 @@
 // @ts-check
 // The chat page: one socket, one thread, one composer, one list.
 import { Composer } from "./composer.js";
+import { ConnectionLine } from "./connection_line.js";
 import { Following } from "./following.js";
 import { Words, readJson } from "./i18n.js";
 import { Menu } from "./menu.js";
@@ -12,8 +13,6 @@ import { Thread } from "./thread.js";
 import { settledAsWritten } from "./sha256.js";
 
 /** @typedef {import("./protocol.js").Frame} Frame */
-/** A lost connection is told only if it lasts: most losses are over in a blink. */
-const TELL_LOSS_MS = 1200;
 
 class Chat {
   constructor() {
@@ -21,11 +20,12 @@ class Chat {
     this.words = new Words(readJson("r1-words"), document.documentElement.lang);
     this.conversation = document.body.dataset.conversation || null;
     this.following = new Following({ send: (frame) => this.socket.send(frame), onChange: (answer, frame) => this.#grew(answer, frame) });
+    this.connection = new ConnectionLine(need("connection"), this.words);
     this.socket = new Socket({
       url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/`,
       tab: uuid(), assets: page.assets ?? "",
       onFrame: (frame) => this.#receive(frame),
-      onConnection: (connection) => this.#tellConnection(connection),
+      onConnection: (connection) => this.connection.tell(connection),
     });
     this.sidebar = new Sidebar(need("sidebar"), { words: this.words, current: () => this.conversation });
     this.composer = new Composer(/** @type {HTMLFormElement} */ (need("composer")), {
@@ -39,10 +39,8 @@ class Chat {
     });
     /** @type {Map<string, string>} text of questions that are not accepted yet, by key */
     this.asked = new Map();
-    this.wasLost = false;
     /** Kind of state that the list shows for this conversation. */
     this.listed = "";
-    /** @type {any} */ this.lossTimer = undefined;
     this.#menus();
     this.thread.adopt();
     this.thread.stick();
@@ -102,8 +100,7 @@ class Chat {
     const isMissing = (frame.live ?? []).some((/** @type {any} */ live) =>
       live.conversation === this.conversation && !this.following.answers.has(live.generation));
     if (isMissing && this.conversation) this.thread.reload(this.conversation);
-    if (this.wasLost) this.#rung({ type: "user" });
-    this.wasLost = false;
+    if (this.connection.wasLost()) this.#rung({ type: "user" });
   }
 
   /** @param {Frame} frame */
@@ -185,22 +182,6 @@ class Chat {
     const { live } = this.thread;
     this.composer.setBusy(live !== null || this.asked.size > 0);
     if (live?.isStopping) this.composer.setStopping();
-  }
-
-  /** @param {import("./socket.js").Connection} connection */
-  #tellConnection(connection) {
-    const line = need("connection");
-    clearTimeout(this.lossTimer);
-    if (connection === "open") {
-      line.hidden = true;
-    } else if (connection === "refused") {
-      line.hidden = false;
-      /** @type {HTMLElement} */ (line.querySelector("[data-text]")).textContent = this.words.say("signed_out");
-      fetch("/conversations/", { redirect: "manual" }).then((answer) => answer.type === "opaqueredirect" && location.assign("/signin/"), () => {});
-    } else {
-      this.wasLost = true;
-      this.lossTimer = setTimeout(() => (line.hidden = false), TELL_LOSS_MS);
-    }
   }
 
   #menus() {
