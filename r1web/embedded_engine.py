@@ -26,7 +26,7 @@ def main() -> None:
 
 def serve(model: Path, *, port: int, key: str, slots: int, context: int) -> object:
     """Start the server on loopback and return it; `context` tokens are the sum over all slots."""
-    from xllamacpp import CommonParams, Server  # type: ignore[import-untyped]
+    from xllamacpp import CommonParams, Server
 
     settings = CommonParams()
     settings.model.path = str(model)

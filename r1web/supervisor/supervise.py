@@ -152,12 +152,18 @@ class Supervisor:
 
 
 def _web(site: Site) -> Command:
-    wanted = site.arguments
-    words = [sys.executable, "-m", "r1web.web", "--host", wanted.host, "--port", str(wanted.port)]
-    if wanted.tls:
-        public, private = certificate.files(site.data, site.hosts)
-        words += ["--certificate", str(public), "--key", str(private)]
+    host, port = site.arguments.host, site.arguments.port
+    listen = ["-b", host, "-p", str(port)]
+    if site.arguments.tls:
+        public, private = (_escaped(str(path)) for path in certificate.files(site.data, site.hosts))
+        listen = ["-e", f"ssl:{port}:privateKey={private}:certKey={public}:interface={_escaped(host)}"]
+    words = [sys.executable, "-m", "r1web.web", *listen]
     return Command("Web server", words, site.process_environment(), site.logs / "web.log")
+
+
+def _escaped(text: str) -> str:
+    """Colons part the words of Twisted's endpoint descriptions."""
+    return text.replace("\\", "\\\\").replace(":", "\\:")
 
 
 def _runner(site: Site) -> Command:
