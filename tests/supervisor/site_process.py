@@ -40,12 +40,12 @@ def until(holds: Callable[[], bool], what: str, seconds: float = LONGEST_SECONDS
 class SiteProcess:
     """One `bin/up` and all that it printed."""
 
-    def __init__(self, data: Path, port: int, *words: str, drain_seconds: int = 5) -> None:
+    def __init__(self, data: Path, port: int, *words: str, **settings: str) -> None:
         self.data, self.port = data, port
         self._output = Path(tempfile.mkstemp(prefix="r1web-", suffix=".out")[1])
-        environment = {**os.environ, "R1WEB_DRAIN_SECONDS": str(drain_seconds)}
-        for name in ("R1WEB_DATA", "DATABASE_URL", "REDIS_URL", "R1WEB_HTTPS", "R1WEB_HOSTS", "R1WEB_PORT"):
-            environment.pop(name, None)
+        own = ("R1WEB_", "DATABASE_URL", "REDIS_URL")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+        environment |= {"R1WEB_DRAIN_SECONDS": "5", **settings}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "bin" / "up"), "--data", str(data), "--port", str(port), *words],

@@ -112,11 +112,14 @@ def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next_start(tmp_pat
     orphans = first.children()
     first.process.kill()
     first.process.wait()
+    (data / "migrations.stamp").unlink()  # as if a newer version had brought migrations
     second = SiteProcess(data, port)
     try:
         second.wait_until_ready()
         assert not [name for name, process in orphans.items() if is_alive(process)]
         assert set(second.children()) == NAMES
+        assert "copied before to backups/db-" in second.output
+        assert list((data / "backups").glob("db-*.sqlite3"))
     finally:
         second.end()
 
@@ -138,6 +141,15 @@ def test_orphans_of_a_killed_supervisor_are_ended_but_strangers_are_not(tmp_path
         stranger.send(signal.SIGKILL)
         assert stranger.process
         stranger.process.wait()
+
+
+def test_an_end_during_set_up_leaves_nothing(tmp_path: Path) -> None:
+    site = SiteProcess(tmp_path / "data", free_port())
+    until(lambda: "Redis" in site.children() or site.process.poll() is not None, "the first child runs")
+    children = site.children()
+    assert site.end(signal.SIGINT) == 0, site.output
+    assert "Stopped before the site was up." in site.output
+    nothing_is_left(site, children)
 
 
 def test_an_unwritable_place_is_told_in_one_sentence(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""The site from another machine's point of view, and on databases of one's own."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from r1web.supervisor import redis_server, throwaway_postgres
+from r1web.supervisor.site import lan_addresses
+from tests.supervisor.site_process import SiteProcess, free_port, until
+
+
+def outer_address() -> str:
+    found = [address for address in lan_addresses() if ":" not in address and not address.startswith("127.")]
+    if not found:
+        pytest.skip("this machine has no address but loopback")
+    return found[0]
+
+
+def test_with_host_the_site_answers_at_the_machines_other_address(tmp_path: Path) -> None:
+    address, site = outer_address(), SiteProcess(tmp_path / "data", free_port(), "--host", "0.0.0.0")
+    try:
+        site.wait_until_ready()
+        assert f"http://{address}:{site.port}/" in site.output
+        line = http.client.HTTPConnection(address, site.port, timeout=10)
+        line.request("GET", "/signin/")
+        assert line.getresponse().status == http.HTTPStatus.OK
+    finally:
+        site.end()
+
+
+def test_tls_serves_a_certificate_that_names_every_address(tmp_path: Path) -> None:
+    address, site = outer_address(), SiteProcess(tmp_path / "data", free_port(), "--host", "0.0.0.0", "--tls")
+    try:
+        site.wait_until_ready()
+        # The certificate is its own authority: a client that trusts it accepts the address as well.
+        trust = ssl.create_default_context(cafile=str(site.data / "tls" / "certificate.pem"))
+        line = http.client.HTTPSConnection(address, site.port, timeout=10, context=trust)
+        line.request("GET", "/signin/")
+        answer = line.getresponse()
+        assert answer.status == http.HTTPStatus.OK
+        assert "Secure" in (answer.getheader("Set-Cookie") or "Secure")
+    finally:
+        site.end()
+
+
+def test_a_database_and_a_redis_of_ones_own_replace_the_built_in_ones(tmp_path: Path) -> None:
+    if not throwaway_postgres.programs():
+        pytest.skip("PostgreSQL is not installed")
+    with ExitStack() as stack:
+        database = stack.enter_context(throwaway_postgres.running())
+        redis_port = free_port()
+        words = [str(redis_server.binary()), "--port", str(redis_port), "--dir", str(tmp_path), "--save", ""]
+        redis = stack.enter_context(subprocess.Popen(words, stdout=subprocess.DEVNULL))
+        stack.callback(redis.terminate)
+        until(lambda: answers(redis_port), "the other Redis answers")
+        address = f"redis://127.0.0.1:{redis_port}/0"
+        site = SiteProcess(tmp_path / "data", free_port(), DATABASE_URL=database, REDIS_URL=address)
+        stack.callback(site.end)
+        site.wait_until_ready()
+        assert "Redis" not in site.children()
+        assert not (site.data / "db.sqlite3").exists()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
