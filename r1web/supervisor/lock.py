@@ -48,6 +48,6 @@ def _take(descriptor: int, data: Path) -> None:
 def _is_at(path: Path, descriptor: int) -> bool:
     """An ending supervisor removes the file: a lock on a removed file is worth nothing."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
