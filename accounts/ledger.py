@@ -1,0 +1,45 @@
+"""The ledger: one line per use, written once, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import UUID
+
+from accounts.models import LedgerEntry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """The fields of `LedgerEntry`: tokens, milliseconds, money in millionths of `currency`.
+
+    `key` is "<generation>/<segment>/<kind>".
+    """
+
+    key: str
+    at: datetime
+    ledger_id: UUID
+    model_key: str
+    source: str
+    group_name: str = ""
+    token_name: str = ""
+    host_name: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+    waiting_ms: int = 0
+    loading_ms: int = 0
+    prefill_ms: int = 0
+    decode_ms: int = 0
+    gpu_ms_charged: int = 0
+    gpu_ms_measured: int = 0
+    cost_micro: int = 0
+    currency: str = ""
+
+
+def record(use: Use) -> bool:
+    """Writes the line; False where its key is in the ledger already, which then stays as it is."""
+    fields = asdict(use)
+    _entry, is_new = LedgerEntry.objects.get_or_create(key=fields.pop("key"), defaults=fields)
+    return is_new

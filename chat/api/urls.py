@@ -1,0 +1,12 @@
+"""Addresses of the script door."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from chat.api import endpoints
+
+urlpatterns = [
+    path("models", endpoints.list_models, name="api-models"),
+    path("chat/completions", endpoints.chat_completions, name="api-chat-completions"),
+]
