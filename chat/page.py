@@ -118,10 +118,10 @@ def _day(at: datetime, today: date) -> str:
 def turns(conversation: Conversation) -> list[Turn]:
     """The messages from the root to the active leaf."""
     path = [message for message in history.path_to_leaf(conversation) if message.role != Message.Role.SYSTEM]
-    generations = {
-        row.message_id: row
-        for row in Generation.objects.filter(message__in=[message.id for message in path]).order_by("created_at")
-    }
+    # Text and `last_seq` of a running answer in one statement: the stream goes on exactly where the text ends.
+    rows = Generation.objects.filter(message__in=[message.id for message in path]).select_related("message")
+    generations = {row.message_id: row for row in rows.order_by("created_at")}
+    path = [row.message if (row := generations.get(message.id)) and row.message else message for message in path]
     names = {model.key: model.name for model in models()}
     siblings = _siblings(conversation, path)
     return [_turn(message, generations.get(message.id), names, siblings) for message in path]
