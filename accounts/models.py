@@ -1,0 +1,189 @@
+"""People, their tokens, their limits and the ledger. This room knows nobody above it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.ids import uuid7
+
+
+class Group(models.Model):
+    """One group pays for and weighs a person; weight 100 is an ordinary share of the line."""
+
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    weight = models.PositiveIntegerField(_("weight"), default=100)
+    may_use_cloud = models.BooleanField(_("may use the cloud"), default=False)
+
+    class Meta:
+        verbose_name = _("group")
+        verbose_name_plural = _("groups")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class User(AbstractUser):
+    """A person. `ledger_id` stands for him in the ledger and dies with the row."""
+
+    public_id = models.UUIDField(default=uuid7, unique=True, editable=False)
+    ledger_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    main_group = models.ForeignKey(
+        Group, models.PROTECT, null=True, blank=True, related_name="members", verbose_name=_("group")
+    )
+    language = models.CharField(_("language"), max_length=10, blank=True, default="")
+    time_zone = models.CharField(_("time zone"), max_length=50, blank=True, default="")
+    theme = models.CharField(_("theme"), max_length=10, blank=True, default="")
+    rights_epoch = models.PositiveIntegerField(default=0, editable=False)
+
+
+class SetupLink(models.Model):
+    """The one-time link that makes the first admin; only its SHA-256 is kept."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True)
+
+
+class ApiToken(models.Model):
+    """A script's key. Only its SHA-256 is kept; `prefix` lets its owner recognise it."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="api_tokens", verbose_name=_("user"))
+    name = models.CharField(_("name"), max_length=80)
+    prefix = models.CharField(_("begins with"), max_length=12, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    keeps_conversations = models.BooleanField(_("keeps conversations"), default=False)
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class QuotaLimit(models.Model):
+    """An amount of one unit that a subject may use in a window. No row = no limit."""
+
+    class SubjectKind(models.TextChoices):
+        USER = "user", _("user")
+        GROUP = "group", _("group")
+        TOKEN = "token", _("token")
+        EVERYONE = "everyone", _("everyone")
+
+    class Unit(models.TextChoices):
+        GPU_MS = "gpu_ms", _("GPU milliseconds")
+        OUTPUT_TOKENS = "output_tokens", _("output tokens")
+        REQUESTS = "requests", _("requests")
+
+    class Window(models.TextChoices):
+        HOUR = "hour", _("hour")
+        DAY = "day", _("day")
+        WEEK = "week", _("week")
+        MONTH = "month", _("month")
+
+    subject_kind = models.CharField(max_length=10, choices=SubjectKind)
+    subject_id = models.BigIntegerField(null=True, blank=True)
+    model_key = models.CharField(max_length=200, blank=True, default="")
+    unit = models.CharField(max_length=20, choices=Unit)
+    window = models.CharField(max_length=10, choices=Window)
+    time_zone = models.CharField(max_length=50, default="UTC")
+    amount = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gte=0), name="quotalimit_amount_not_negative"),
+        ]
+        indexes = [models.Index(fields=["subject_kind", "subject_id"], name="quotalimit_by_subject")]
+
+
+class QuotaCounter(models.Model):
+    """What of a limit is used and reserved in one of its windows."""
+
+    limit = models.ForeignKey(QuotaLimit, models.CASCADE)
+    window_start = models.DateTimeField()
+    window_end = models.DateTimeField()
+    used = models.BigIntegerField(default=0)
+    reserved = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["limit", "window_start"], name="quotacounter_one_per_window"),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="quotacounter_reserved_not_negative"),
+        ]
+
+
+class Reservation(models.Model):
+    """An estimate put aside for one generation; `counter` is null where no limit applies."""
+
+    class State(models.TextChoices):
+        OPEN = "open"
+        SETTLED = "settled"
+        RELEASED = "released"
+
+    generation_id = models.UUIDField()
+    counter = models.ForeignKey(QuotaCounter, models.CASCADE, null=True)
+    amount = models.BigIntegerField()
+    actual = models.BigIntegerField(null=True)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["generation_id", "counter"], name="reservation_one_per_counter"),
+            models.UniqueConstraint(
+                fields=["generation_id"],
+                condition=Q(counter__isnull=True),
+                name="reservation_one_without_counter",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=Q(state="open"), name="reservation_open_by_expiry"),
+        ]
+
+
+class LedgerEntry(models.Model):
+    """One segment's use of the box. Append only; no foreign keys, so it outlives everything it names.
+
+    `key` is "<generation>/<segment>/<kind>": billing twice is impossible, not unlikely.
+    Durations are milliseconds, money is in millionths of `currency`.
+    """
+
+    key = models.CharField(max_length=120, unique=True)
+    at = models.DateTimeField()
+    ledger_id = models.UUIDField()
+    group_name = models.CharField(max_length=80, blank=True)
+    token_name = models.CharField(max_length=80, blank=True)
+    model_key = models.CharField(max_length=200)
+    host_name = models.CharField(max_length=80, blank=True)
+    source = models.CharField(max_length=10)
+    prompt_tokens = models.IntegerField(default=0)
+    cached_tokens = models.IntegerField(default=0)
+    thinking_tokens = models.IntegerField(default=0)
+    answer_tokens = models.IntegerField(default=0)
+    waiting_ms = models.BigIntegerField(default=0)
+    loading_ms = models.BigIntegerField(default=0)
+    prefill_ms = models.BigIntegerField(default=0)
+    decode_ms = models.BigIntegerField(default=0)
+    gpu_ms_charged = models.BigIntegerField(default=0)
+    gpu_ms_measured = models.BigIntegerField(default=0)
+    cost_micro = models.BigIntegerField(default=0)
+    currency = models.CharField(max_length=3, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["ledger_id", "at"], name="ledger_by_person"),
+            models.Index(fields=["at"], name="ledger_by_time"),
+        ]
+
+    def delete(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError("The ledger is append only; write a correcting entry.")

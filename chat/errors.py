@@ -1,0 +1,58 @@
+"""What can be wrong with a wish. `code` chooses the sentence that people read; fields carry what the caller decides by."""
+
+from __future__ import annotations
+
+
+class WishRefused(Exception):
+    """The root: nothing was stored, the draft is safe."""
+
+    code = "bad_request"
+    retry_after: int | None = None
+    limit: int | None = None
+
+
+class MessageEmpty(WishRefused):
+    code = "message_empty"
+
+
+class MessageTooLong(WishRefused):
+    code = "message_too_long"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"longer than {limit} characters")
+        self.limit = limit
+
+
+class BadText(WishRefused):
+    """NUL or half a surrogate pair: no database and no engine takes it."""
+
+    code = "bad_text"
+
+
+class NoModel(WishRefused):
+    code = "no_model"
+
+
+class TooManyWaiting(WishRefused):
+    code = "too_many_waiting"
+    retry_after = 10
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} of yours wait already")
+        self.limit = limit
+
+
+class StillAnswering(WishRefused):
+    """This conversation's answer is being written; stop it first."""
+
+    code = "still_answering"
+
+
+class KeyReused(WishRefused):
+    """The same key came with another text."""
+
+    code = "key_reused"
+
+
+class NotYours(WishRefused):
+    code = "not_found"

@@ -1,0 +1,186 @@
+"""Conversations, messages and the generations that write them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.ids import uuid7
+from accounts.models import ApiToken
+from models_admin.models import Deployment, Worker
+
+
+class Conversation(models.Model):
+    """A tree of messages. Scripts' calls are conversations too, with source `api`, and are purged."""
+
+    class Source(models.TextChoices):
+        WEB = "web", _("page")
+        API = "api", _("API")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="conversations", verbose_name=_("user")
+    )
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    model_key = models.CharField(_("model"), max_length=200, blank=True)
+    source = models.CharField(_("source"), max_length=4, choices=Source, default=Source.WEB)
+    active_leaf = models.ForeignKey("Message", models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    last_activity_at = models.DateTimeField(_("last activity"), auto_now_add=True)
+    deleted_at = models.DateTimeField(_("deleted"), null=True)
+
+    class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+        indexes = [
+            models.Index(
+                F("user"),
+                F("last_activity_at").desc(),
+                F("id"),
+                condition=Q(deleted_at__isnull=True),
+                name="conversation_list",
+            ),
+            models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="conversation_trash"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Message(models.Model):
+    """One turn. `thinking` is a channel of its own and is never sent back to a model."""
+
+    class Role(models.TextChoices):
+        SYSTEM = "system"
+        USER = "user"
+        ASSISTANT = "assistant"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", models.CASCADE, null=True, related_name="children")
+    role = models.CharField(max_length=10, choices=Role)
+    text = models.TextField(blank=True, default="")
+    thinking = models.TextField(blank=True, default="")
+    thinking_ms = models.PositiveIntegerField(null=True)
+    model_key = models.CharField(max_length=200, blank=True, default="")
+    finish = models.CharField(max_length=20, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(role__in=["system", "user", "assistant"]), name="message_role"),
+            models.CheckConstraint(condition=~Q(parent=F("id")), name="message_not_its_own_parent"),
+        ]
+        indexes = [models.Index(fields=["conversation", "created_at"], name="message_by_conversation")]
+
+
+class Generation(models.Model):
+    """One wish for an answer. Its moves are guarded updates in `generation` and `scheduling`; nobody calls save().
+
+    `attempt` fences: every write of a runner names the attempt it was given. `usage` columns are tokens, `*_ms` milliseconds.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        RELEASED = "released", _("released")
+        RUNNING = "running", _("running")
+        DONE = "done", _("done")
+        STOPPED = "stopped", _("stopped")
+        FAILED = "failed", _("failed")
+
+    LIVE = (State.WAITING, State.RELEASED, State.RUNNING)
+
+    class QueueClass(models.TextChoices):
+        INTERACTIVE = "interactive"
+        SCRIPT = "script"
+        BACKGROUND = "background"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="generations", verbose_name=_("user")
+    )
+    message = models.ForeignKey(Message, models.SET_NULL, null=True, related_name="generations")
+    token = models.ForeignKey(ApiToken, models.SET_NULL, null=True)
+    client_key = models.UUIDField()
+    request_digest = models.CharField(max_length=64)
+    model_key = models.CharField(_("model"), max_length=200)
+    options = models.JSONField(default=dict)
+    queue_class = models.CharField(max_length=12, choices=QueueClass, default=QueueClass.INTERACTIVE)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
+    reason = models.CharField(_("reason"), max_length=40, blank=True, default="")
+    wants_stop = models.BooleanField(default=False)
+    attempt = models.PositiveIntegerField(_("attempt"), default=0)
+    worker = models.ForeignKey(Worker, models.SET_NULL, null=True)
+    deployment = models.ForeignKey(Deployment, models.SET_NULL, null=True, verbose_name=_("deployment"))
+    estimate_gpu_ms = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(_("asked"), auto_now_add=True)
+    released_at = models.DateTimeField(_("released"), null=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    first_token_at = models.DateTimeField(_("first token"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+    last_seq = models.PositiveIntegerField(default=0)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    thinking_tokens = models.PositiveIntegerField(default=0)
+    answer_tokens = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("generation")
+        verbose_name_plural = _("generations")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "client_key"], name="generation_one_per_client_key"),
+            models.UniqueConstraint(
+                fields=["message"],
+                condition=Q(state__in=["waiting", "released", "running"]),
+                name="generation_one_live_per_message",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "released", "running"], ended_at__isnull=True)
+                | Q(state__in=["done", "stopped", "failed"], ended_at__isnull=False),
+                name="generation_ended_has_a_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["created_at", "id"], condition=Q(state="waiting"), name="generation_waiting"),
+            models.Index(
+                fields=["worker"], condition=Q(state__in=["released", "running"]), name="generation_held_by_worker"
+            ),
+            models.Index(
+                fields=["user", "created_at"],
+                condition=Q(state__in=["waiting", "released", "running"]),
+                name="generation_live_by_user",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Segment(models.Model):
+    """One attempt at a generation on one deployment, with what it used."""
+
+    generation = models.ForeignKey(Generation, models.CASCADE, related_name="segments")
+    attempt = models.PositiveIntegerField()
+    deployment = models.ForeignKey(Deployment, models.SET_NULL, null=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    cached_tokens = models.PositiveIntegerField(default=0)
+    thinking_tokens = models.PositiveIntegerField(default=0)
+    answer_tokens = models.PositiveIntegerField(default=0)
+    gpu_ms = models.BigIntegerField(default=0)
+    finish = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["generation", "attempt"], name="segment_one_per_attempt"),
+        ]
+
+
+class Line(models.Model):
+    """Who leads the line: a lease by the database's clock, with `term` as fence."""
+
+    name = models.CharField(max_length=20, unique=True)
+    leader = models.UUIDField(null=True)
+    term = models.PositiveIntegerField(default=0)
+    until = models.DateTimeField(null=True)

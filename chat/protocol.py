@@ -1,0 +1,120 @@
+"""The socket protocol r1.v1: what a client may send, and the frames the site sends. docs/websocket.md describes each."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from chat.stream_log import Position
+
+VERSION = 1
+CLIENT_FRAME_BYTES = 1024 * 1024
+SNAPSHOT_CHARACTERS = 8_000
+SOCKETS_PER_USER = 20
+WATCHED_PER_SOCKET = 64
+GENERATION_CREDIT = 64 * 1024  # bytes owed without an ack
+SOCKET_CREDIT = 256 * 1024
+ACK_DEADLINE_SECONDS = 30.0
+HELLO_DEADLINE_SECONDS = 5.0
+CLOSE_FRAME, CLOSE_RIGHTS, CLOSE_SLOW, CLOSE_SOCKETS, CLOSE_RESTART = 4400, 4401, 4408, 4429, 1012
+
+Id = Annotated[str, msgspec.Meta(max_length=64)]
+Think = Literal["auto", "on", "off"]
+
+
+class BadFrame(Exception):
+    """No frame of this protocol; `id` is the wish it names, if any."""
+
+    def __init__(self, text: str, id_: str | None = None) -> None:
+        super().__init__(text)
+        self.id = id_
+
+
+class Frame(msgspec.Struct, frozen=True, tag_field="type"):
+    """A frame of a client."""
+
+
+class Hello(Frame, frozen=True, tag="hello"):
+    v: int
+    tab: Id = ""
+    assets: Id = ""
+
+
+class Ask(Frame, frozen=True, tag="ask"):
+    id: Id
+    key: uuid.UUID
+    text: str
+    model: Annotated[str, msgspec.Meta(max_length=200)]
+    conversation: uuid.UUID | None = None
+    parent: uuid.UUID | None = None
+    think: Think = "auto"
+    options: dict[str, Any] = {}
+
+
+class Regenerate(Frame, frozen=True, tag="regenerate"):
+    id: Id
+    key: uuid.UUID
+    message: uuid.UUID
+
+
+class Watch(Frame, frozen=True, tag="watch"):
+    generation: uuid.UUID
+    id: Id = ""
+    after: Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}-\d{1,9}$")] = "0-0"
+
+
+class Unwatch(Frame, frozen=True, tag="unwatch"):
+    generation: uuid.UUID
+    id: Id = ""
+
+
+class Ack(Frame, frozen=True, tag="ack"):
+    g: int
+    s: Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}-\d{1,9}$")]
+
+
+class Stop(Frame, frozen=True, tag="stop"):
+    id: Id
+    generation: uuid.UUID
+
+
+class Ping(Frame, frozen=True, tag="ping"):
+    n: int
+
+
+ClientFrame = Hello | Ask | Regenerate | Watch | Unwatch | Ack | Stop | Ping
+_decoder = msgspec.json.Decoder(ClientFrame)
+
+
+def parse(text: str) -> ClientFrame:
+    """One client frame; raises BadFrame for anything else, however wrong, huge or deep."""
+    try:
+        raw = text.encode()
+        if len(raw) > CLIENT_FRAME_BYTES:
+            raise BadFrame("frame too long")
+        return _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadFrame("not a frame of r1.v1", _id_of(text)) from error
+
+
+def _id_of(text: str) -> str | None:
+    try:
+        found = msgspec.json.decode(text.encode(), type=dict).get("id")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return found[:64] if isinstance(found, str) else None
+
+
+def delta(g: int, start: Position, end: Position, kind: str, text: str, tokens: int) -> str:
+    """The hot frame, written without a dictionary in between."""
+    quoted = msgspec.json.encode(text).decode()
+    return f'{{"type":"d","g":{g},"f":"{start}","s":"{end}","k":"{kind}","d":{quoted},"n":{tokens}}}'
+
+
+def frame(type_: str, **fields: Any) -> str:
+    """Any other server frame; fields that are None are left out."""
+    body = {"type": type_, **{name: value for name, value in fields.items() if value is not None}}
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str)

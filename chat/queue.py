@@ -1,0 +1,25 @@
+"""Sends work to runners by task name, after the transaction that decided it. A lost message is sent again by the sweep."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from functools import partial
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+log = logging.getLogger(__name__)
+RUN_GENERATION = "chat.run_generation"
+
+
+def run_generation(generation_id: uuid.UUID, attempt: int) -> None:
+    transaction.on_commit(partial(_send, RUN_GENERATION, [str(generation_id), attempt]))
+
+
+def _send(name: str, arguments: list[object]) -> None:
+    try:
+        current_app.send_task(name, args=arguments, queue="run", retry=False, ignore_result=True)
+    except (OperationalError, OSError) as error:
+        log.warning("%s not sent, the sweep will: %s", name, error)

@@ -1,0 +1,195 @@
+"""How a generation ends: text, usage, segment, quota, ledger and slot in one guarded transaction, then the bells.
+
+Whoever's guard (state, attempt, worker) does not match returns False and has changed nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import msgspec
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import ledger, quota
+from chat.generation import LINE_BELL, LIVE_BELL, ring_user
+from chat.models import Generation, Message, Segment
+from live import doorbell
+from models_admin import fleet
+from models_admin.models import RateCard
+
+State = Generation.State
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attempt produced. Tokens as the engine counted them, times in ms; `last_seq` is the log's last entry."""
+
+    state: str
+    reason: str
+    thinking: str
+    text: str
+    last_seq: int
+    finish: str = ""
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+    thinking_ms: int | None = None
+    prefill_ms: int = 0
+    decode_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What everybody is told at the end, from the database's own row."""
+
+    state: str
+    reason: str
+    usage: dict[str, int | None]
+    sha256: str
+
+
+def settle(generation_id: uuid.UUID, attempt: int, worker_id: int | None, outcome: Outcome) -> bool:
+    """End a running generation exactly once; False when another attempt, worker or end came first."""
+    with transaction.atomic():
+        moved = Generation.objects.filter(
+            pk=generation_id, attempt=attempt, worker_id=worker_id, state=State.RUNNING
+        ).update(
+            state=outcome.state,
+            reason=outcome.reason,
+            ended_at=Now(),
+            last_seq=outcome.last_seq,
+            prompt_tokens=outcome.prompt_tokens,
+            cached_tokens=outcome.cached_tokens,
+            thinking_tokens=outcome.thinking_tokens,
+            answer_tokens=outcome.answer_tokens,
+        )
+        if not moved:
+            return False
+        row = Generation.objects.select_related("user__main_group", "token", "deployment__engine__host").get(
+            pk=generation_id
+        )
+        _write_text(row, outcome)
+        _bill(row, outcome)
+        fleet.give_slot_back(generation_id)
+        transaction.on_commit(partial(doorbell.ring, LINE_BELL))
+        transaction.on_commit(partial(ring_user, row.user_id, "conversations"))
+    return True
+
+
+def end_unstarted(generation_id: uuid.UUID, state: str, reason: str) -> bool:
+    """End one that no engine has seen: waiting, or released and not yet claimed."""
+    with transaction.atomic():
+        moved = Generation.objects.filter(pk=generation_id, state__in=[State.WAITING, State.RELEASED]).update(
+            state=state, reason=reason, ended_at=Now(), attempt=F("attempt") + 1
+        )
+        if not moved:
+            return False
+        quota.release(generation_id)
+        fleet.give_slot_back(generation_id)
+        row = Generation.objects.get(pk=generation_id)
+        if row.message_id:
+            Message.objects.filter(pk=row.message_id).update(finish=reason)
+        transaction.on_commit(partial(doorbell.ring, LINE_BELL))
+        transaction.on_commit(partial(announce_end, generation_id))
+        transaction.on_commit(partial(ring_user, row.user_id, "conversations"))
+    return True
+
+
+def announce_end(generation_id: uuid.UUID) -> None:
+    """Ring the followers: they read the end from the database."""
+    doorbell.ring(LIVE_BELL, msgspec.msgpack.encode([[str(generation_id), 0, 0, 0, "x", "", 0]]))
+
+
+def settled(generation_id: uuid.UUID) -> Settled | None:
+    """The end as the database has it; None while it runs."""
+    row = Generation.objects.filter(pk=generation_id).select_related("message").first()
+    if row is None or row.state in Generation.LIVE:
+        return None
+    text = row.message.text if row.message else ""
+    usage = {
+        "prompt_tokens": row.prompt_tokens,
+        "cached_tokens": row.cached_tokens,
+        "thinking_tokens": row.thinking_tokens,
+        "answer_tokens": row.answer_tokens,
+        "thinking_ms": row.message.thinking_ms if row.message else None,
+        "first_token_ms": _between(row.created_at, row.first_token_at),
+        "total_ms": _between(row.created_at, row.ended_at),
+    }
+    return Settled(row.state, row.reason, usage, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _write_text(row: Generation, outcome: Outcome) -> None:
+    Message.objects.filter(pk=row.message_id).update(
+        text=outcome.text,
+        thinking=outcome.thinking,
+        thinking_ms=outcome.thinking_ms,
+        finish=outcome.finish or outcome.reason,
+    )
+
+
+def _bill(row: Generation, outcome: Outcome) -> None:
+    charged = _charge(row, outcome)
+    Segment.objects.get_or_create(
+        generation=row,
+        attempt=row.attempt,
+        defaults={
+            "deployment": row.deployment,
+            "prompt_tokens": outcome.prompt_tokens,
+            "cached_tokens": outcome.cached_tokens,
+            "thinking_tokens": outcome.thinking_tokens,
+            "answer_tokens": outcome.answer_tokens,
+            "gpu_ms": charged,
+            "finish": outcome.finish or outcome.reason,
+        },
+    )
+    output = outcome.thinking_tokens + outcome.answer_tokens
+    quota.settle(row.pk, quota.Amounts(gpu_ms=charged, output_tokens=output, requests=1))
+    ledger.record(_use(row, outcome, charged))
+
+
+def _charge(row: Generation, outcome: Outcome) -> int:
+    """GPU ms by the newest rate card; 0 where nothing was measured yet."""
+    card = RateCard.objects.filter(deployment_id=row.deployment_id).order_by("-valid_from").first()
+    if card is None:
+        return 0
+    prompt = (outcome.prompt_tokens - outcome.cached_tokens) * card.prefill_us_per_token
+    output = (outcome.thinking_tokens + outcome.answer_tokens) * card.decode_us_per_token
+    return (prompt + output) // 1000
+
+
+def _use(row: Generation, outcome: Outcome, charged: int) -> ledger.Use:
+    group, deployment = row.user.main_group, row.deployment
+    return ledger.Use(
+        key=f"{row.pk}/{row.attempt}/use",
+        at=timezone.now(),
+        ledger_id=row.user.ledger_id,
+        group_name=group.name if group else "",
+        token_name=row.token.name if row.token else "",
+        model_key=row.model_key,
+        host_name=deployment.engine.host.name if deployment else "",
+        source="api" if row.token_id else "web",
+        prompt_tokens=outcome.prompt_tokens,
+        cached_tokens=outcome.cached_tokens,
+        thinking_tokens=outcome.thinking_tokens,
+        answer_tokens=outcome.answer_tokens,
+        waiting_ms=_between(row.created_at, row.released_at) or 0,
+        loading_ms=0,
+        prefill_ms=outcome.prefill_ms,
+        decode_ms=outcome.decode_ms,
+        gpu_ms_charged=charged,
+        gpu_ms_measured=outcome.prefill_ms + outcome.decode_ms,
+        cost_micro=0,
+        currency="",
+    )
+
+
+def _between(start: datetime, end: datetime | None) -> int | None:
+    return None if end is None else max(0, int((end - start).total_seconds() * 1000))

@@ -1,0 +1,260 @@
+"""The numbered log of an answer: one Redis Stream per generation, entry ids `attempt-n`.
+
+Redis itself refuses an id that is not higher than the last: a zombie's late write and a repeated one both fail,
+which is fencing and exactly-once without a script. `attempt-0` marks the beginning of an attempt.
+The runner keeps a live answer whole in memory and adds what Redis lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, field
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from chat.generation import LIVE_BELL
+
+log = logging.getLogger(__name__)
+
+MERGE_SECONDS = 0.015
+RETRY_SECONDS = 0.3
+ENTRY_CHARACTERS = 16_384
+LIVE_TTL_SECONDS = 24 * 3600
+SEALED_TTL_SECONDS = 600
+READ_COUNT = 256
+THINKING, ANSWER, SEAL, BEGIN = "t", "a", "e", "b"
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in a log: after entry `n` of `attempt`; 0-0 lies before everything."""
+
+    attempt: int = 0
+    n: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.n}"
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """Raises ValueError for anything but 'attempt-n'."""
+        attempt, n = text.split("-")
+        return cls(int(attempt), int(n))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry. `tokens` counts the tokens of its kind up to and with it."""
+
+    n: int
+    kind: str
+    text: str
+    tokens: int
+
+
+@dataclass(eq=False)
+class Log:
+    """An answer being written: all entries since the attempt began, and the text that waits for the next flush."""
+
+    generation: str
+    attempt: int
+    entries: list[Entry] = field(default_factory=list)
+    written: int = 0
+    has_begun: bool = False
+    is_fenced: bool = False
+    is_suspect: bool = False
+    _kind: str = ""
+    _parts: list[str] = field(default_factory=list)
+    _tokens: dict[str, int] = field(default_factory=lambda: {THINKING: 0, ANSWER: 0})
+
+    def add(self, kind: str, text: str, tokens: int) -> None:
+        if kind != self._kind:
+            self.close_entry()
+            self._kind = kind
+        self._parts.append(text)
+        self._tokens[kind] = self._tokens.get(kind, 0) + tokens
+
+    def close_entry(self) -> None:
+        """Give the text that waits its number; from here on the entry never changes."""
+        if self._parts:
+            text = "".join(self._parts)
+            for start in range(0, len(text), ENTRY_CHARACTERS):
+                piece = text[start : start + ENTRY_CHARACTERS]
+                self.entries.append(Entry(len(self.entries) + 1, self._kind, piece, self._tokens[self._kind]))
+            self._parts.clear()
+
+    def tokens(self, kind: str) -> int:
+        return self._tokens[kind]
+
+    def text(self, kind: str) -> str:
+        self.close_entry()
+        return "".join(entry.text for entry in self.entries if entry.kind == kind)
+
+    @property
+    def unwritten(self) -> list[Entry]:
+        return self.entries[self.written :]
+
+
+def key(generation: str) -> str:
+    return f"r1:g:{generation}"
+
+
+class Writer:
+    """Flushes all logs of a runner together: the first token at once, then every ~15 ms."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._dirty: dict[Log, None] = {}
+        self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
+
+    def add(self, log_: Log, kind: str, text: str, tokens: int) -> None:
+        if not log_.entries and not log_._parts:
+            self._hurry.set()
+        log_.add(kind, text, tokens)
+        self._dirty[log_] = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._hurry.clear()
+            is_written = await self.flush()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), MERGE_SECONDS if is_written else RETRY_SECONDS)
+            if self._dirty:
+                self._wake.set()
+
+    async def flush(self) -> bool:
+        """Write what waits; False when Redis did not take it (it stays and is tried again)."""
+        batch = list(self._dirty)
+        self._dirty.clear()
+        try:
+            for log_ in batch:
+                if log_.is_suspect:
+                    await self._find_place(log_)
+            await self._write([log_ for log_ in batch if not log_.is_fenced])
+        except (RedisError, OSError) as error:
+            log.warning("log not written, will be: %s", error)
+            for log_ in batch:
+                log_.is_suspect = True
+                self._dirty[log_] = None
+            return False
+        return True
+
+    async def seal(self, log_: Log, payload: str) -> None:
+        """The last entry: call it only after the database has the end. Tries once; readers poll the database too."""
+        self._dirty.pop(log_, None)
+        log_.close_entry()
+        log_.entries.append(Entry(len(log_.entries) + 1, SEAL, payload, 0))
+        self._dirty[log_] = None
+        if await self.flush():
+            with contextlib.suppress(RedisError, OSError):
+                await self._redis.expire(key(log_.generation), SEALED_TTL_SECONDS)
+        self._dirty.pop(log_, None)
+
+    async def repair(self, logs: list[Log]) -> None:
+        """Write a log again whose stream is shorter than it should be (Redis was flushed or lost a second)."""
+        with contextlib.suppress(RedisError, OSError):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for log_ in logs:
+                    pipe.xlen(key(log_.generation))
+                expected = [(log_, log_.written + 1) for log_ in logs]
+                lengths = await pipe.execute()
+            for (log_, length), found in zip(expected, lengths, strict=True):
+                if log_.has_begun and found < length and not log_.is_fenced:
+                    await self._rewrite(log_)
+
+    async def _rewrite(self, log_: Log) -> None:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(key(log_.generation))
+            self._queue_begin(pipe, log_)
+            for entry in log_.entries[: log_.written]:
+                self._queue_entry(pipe, log_, entry)
+            await pipe.execute()
+
+    async def _find_place(self, log_: Log) -> None:
+        last = await self._redis.xrevrange(key(log_.generation), count=1)
+        place = Position.parse(last[0][0].decode()) if last else Position()
+        log_.is_fenced = place.attempt > log_.attempt
+        if place.attempt == log_.attempt:
+            log_.has_begun, log_.written = True, min(place.n, len(log_.entries))
+        elif not log_.is_fenced:
+            log_.has_begun, log_.written = False, 0
+        log_.is_suspect = False
+
+    async def _write(self, batch: list[Log]) -> None:
+        if not batch:
+            return
+        news: list[list[object]] = []
+        sent: list[tuple[Log, int, int]] = []
+        pipe = self._redis.pipeline(transaction=False)
+        for log_ in batch:
+            log_.close_entry()
+            commands = 0 if log_.has_begun else self._queue_begin(pipe, log_)
+            for entry in log_.unwritten:
+                commands += self._queue_entry(pipe, log_, entry)
+                news.append(
+                    [log_.generation, log_.attempt, entry.n - 1, entry.n, entry.kind, entry.text, entry.tokens]
+                )
+            sent.append((log_, commands, len(log_.entries)))
+        pipe.publish(LIVE_BELL, msgspec.msgpack.encode(news))
+        results = await pipe.execute(raise_on_error=False)
+        self._judge(sent, results)
+
+    def _judge(self, sent: list[tuple[Log, int, int]], results: list[object]) -> None:
+        """'Already there or fenced' sends the log to find its place again; other errors fail the flush."""
+        at = 0
+        for log_, commands, upto in sent:
+            mine = results[at : at + commands]
+            at += commands
+            failed = [result for result in mine if isinstance(result, Exception)]
+            if not failed:
+                log_.has_begun, log_.written = True, upto
+            elif all(isinstance(error, ResponseError) and "equal or smaller" in str(error) for error in failed):
+                log_.is_suspect = True
+                self._dirty[log_] = None
+            else:
+                raise RedisError(str(failed[0]))
+
+    def _queue_begin(self, pipe: Redis, log_: Log) -> int:
+        pipe.xadd(key(log_.generation), {"k": BEGIN, "d": "", "c": 0}, id=f"{log_.attempt}-0")  # type: ignore[arg-type]
+        pipe.expire(key(log_.generation), LIVE_TTL_SECONDS)
+        return 2
+
+    def _queue_entry(self, pipe: Redis, log_: Log, entry: Entry) -> int:
+        fields = {"k": entry.kind, "d": entry.text, "c": entry.tokens}
+        pipe.xadd(key(log_.generation), fields, id=f"{log_.attempt}-{entry.n}")  # type: ignore[arg-type]
+        return 1
+
+
+async def read_after(redis: Redis, generation: str, after: Position) -> list[tuple[int, Entry]]:
+    """Up to 256 entries behind `after` as (attempt, entry), `begin` marks included. Raises RedisError."""
+    rows = await redis.xrange(key(generation), min=f"({after}" if after.attempt else "-", count=READ_COUNT)
+    found = []
+    for raw_id, fields in rows:
+        place = Position.parse(raw_id.decode())
+        entry = Entry(place.n, fields[b"k"].decode(), fields[b"d"].decode(), int(fields[b"c"]))
+        found.append((place.attempt, entry))
+    return found
+
+
+def whole(redis: object, generation: str, attempt: int) -> dict[str, str] | None:
+    """The text of one attempt by kind, for whoever ends it in place of a dead runner; None if the log is not whole.
+
+    `redis` is a blocking client.
+    """
+    rows = redis.xrange(key(generation), min=f"{attempt}-0", max=f"{attempt}-18446744073709551615")  # type: ignore[attr-defined]
+    if not rows or rows[0][1][b"k"] != BEGIN.encode():
+        return None
+    text = {THINKING: "", ANSWER: ""}
+    for _raw_id, fields in rows:
+        kind = fields[b"k"].decode()
+        if kind in text:
+            text[kind] += fields[b"d"].decode()
+    return text | {"tokens": str(len(rows) - 1)}

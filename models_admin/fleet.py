@@ -1,0 +1,114 @@
+"""What is running: leases of runners and the deployments people may use."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from models_admin.models import CatalogueModel, Deployment, Host, SlotLease, Worker
+
+HEARTBEAT_SECONDS = 3
+REAP_AFTER_SECONDS = 9
+assert REAP_AFTER_SECONDS >= 3 * HEARTBEAT_SECONDS
+LOCAL_HOST = "local"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model that a person may ask for. `slots` counts all of its warm deployments."""
+
+    key: str
+    name: str
+    is_warm: bool
+    slots: int
+    is_demo: bool
+
+
+def local_host() -> Host:
+    host, _ = Host.objects.get_or_create(name=LOCAL_HOST, defaults={"queue": f"host.{LOCAL_HOST}"})
+    return host
+
+
+def register_worker(name: str) -> Worker:
+    """Take the lease row of this process under a new epoch: whatever had the name before is fenced."""
+    Worker.objects.filter(name=name).delete()
+    return Worker.objects.create(name=name, host=local_host(), epoch=uuid.uuid4(), seen_at=Now())
+
+
+def renew(worker_id: int) -> bool:
+    """Renew a lease; False when somebody reaped the row."""
+    return Worker.objects.filter(pk=worker_id).update(seen_at=Now()) == 1
+
+
+def drain(worker_id: int) -> None:
+    Worker.objects.filter(pk=worker_id).update(is_draining=True)
+
+
+def silent_workers() -> list[int]:
+    limit = Now() - timedelta(seconds=REAP_AFTER_SECONDS)
+    return list(Worker.objects.filter(seen_at__lt=limit).values_list("pk", flat=True))
+
+
+def has_live_worker() -> bool:
+    return Worker.objects.filter(seen_at__gt=Now() - timedelta(seconds=10), is_draining=False).exists()
+
+
+def can_write() -> bool:
+    """A write that changes nothing but has to take the database's write lock."""
+    Host.objects.filter(name=LOCAL_HOST).update(name=LOCAL_HOST)
+    return True
+
+
+def has_warm_deployment() -> bool:
+    return Deployment.objects.filter(state=Deployment.State.WARM).exists()
+
+
+def choices() -> list[Choice]:
+    """The models on offer, warm ones first."""
+    found = []
+    for model in CatalogueModel.objects.filter(is_visible=True).prefetch_related("artifacts__deployments"):
+        deployments = [d for a in model.artifacts.all() for d in a.deployments.all()]
+        warm = [d for d in deployments if d.state == Deployment.State.WARM]
+        if deployments:
+            slots = sum(d.slots for d in warm)
+            is_demo = model.key == "r1-tiny"
+            found.append(Choice(model.key, model.name, bool(warm), slots, is_demo))
+    return sorted(found, key=lambda choice: (not choice.is_warm, choice.name))
+
+
+def warm_deployments(model_key: str) -> list[Deployment]:
+    return list(
+        Deployment.objects.filter(artifact__model__key=model_key, state=Deployment.State.WARM)
+        .select_related("engine", "artifact")
+        .order_by("pk")
+    )
+
+
+def take_slot(deployment: Deployment, holder: uuid.UUID) -> bool:
+    """Lease the lowest free slot to `holder`; False when none is free. Call inside a transaction."""
+    taken = set(SlotLease.objects.filter(deployment=deployment).values_list("number", flat=True))
+    number = next((n for n in range(1, deployment.slots + 1) if n not in taken), None)
+    if number is None:
+        return False
+    # Two leaders may pick the same number for a moment: the constraint lets one of them through.
+    leases = [SlotLease(deployment=deployment, number=number, holder=holder)]
+    with transaction.atomic():
+        SlotLease.objects.bulk_create(leases, ignore_conflicts=True)
+    return SlotLease.objects.filter(Q(holder=holder) & Q(deployment=deployment)).exists()
+
+
+def give_slot_back(holder: uuid.UUID) -> None:
+    SlotLease.objects.filter(holder=holder).delete()
+
+
+def slots_in_use() -> dict[int, int]:
+    """Leased slots by deployment id."""
+    counts: dict[int, int] = {}
+    for deployment_id in SlotLease.objects.values_list("deployment_id", flat=True):
+        counts[deployment_id] = counts.get(deployment_id, 0) + 1
+    return counts

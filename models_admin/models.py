@@ -1,0 +1,157 @@
+"""Machines: hosts, runner leases, engines, the catalogue and what is deployed."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.ids import uuid7
+
+
+class Host(models.Model):
+    """A machine. The box on which the site runs is the first one."""
+
+    name = models.CharField(_("name"), max_length=80, unique=True)
+    queue = models.CharField(max_length=80, unique=True)
+    seen_at = models.DateTimeField(_("seen"), null=True)
+    is_draining = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("host")
+        verbose_name_plural = _("hosts")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Worker(models.Model):
+    """The lease of one runner process, renewed every 3 s by the database's clock."""
+
+    host = models.ForeignKey(Host, models.SET_NULL, null=True)
+    name = models.CharField(max_length=120, unique=True)
+    epoch = models.UUIDField(default=uuid.uuid4)
+    seen_at = models.DateTimeField()
+    is_draining = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Engine(models.Model):
+    """A server that runs models. `secret` is encrypted; it is written by forms and never shown."""
+
+    class Kind(models.TextChoices):
+        LLAMA_CPP = "llama.cpp", "llama.cpp"
+        OPENAI_COMPATIBLE = "openai-compatible", _("OpenAI-compatible")
+
+    host = models.ForeignKey(Host, models.PROTECT, related_name="engines", verbose_name=_("host"))
+    kind = models.CharField(_("kind"), max_length=30, choices=Kind)
+    base_url = models.CharField(_("address"), max_length=300)
+    secret = models.TextField(blank=True, default="", editable=False)
+    is_launched = models.BooleanField(_("launched by the site"), default=False)
+    build = models.CharField(_("build"), max_length=120, blank=True)
+
+    class Meta:
+        verbose_name = _("engine")
+        verbose_name_plural = _("engines")
+        constraints = [models.UniqueConstraint(fields=["host", "base_url"], name="engine_one_per_address")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} · {self.base_url}"
+
+
+class CatalogueModel(models.Model):
+    """A model that people can ask for, whatever file and engine serve it."""
+
+    key = models.CharField(_("model"), max_length=200, unique=True)
+    name = models.CharField(_("name"), max_length=120)
+    is_visible = models.BooleanField(_("visible"), default=True)
+
+    class Meta:
+        verbose_name = _("model")
+        verbose_name_plural = _("models")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Artifact(models.Model):
+    """A model's files in one format and quantisation, pinned by digest where it is known."""
+
+    model = models.ForeignKey(CatalogueModel, models.CASCADE, related_name="artifacts")
+    source = models.CharField(max_length=10, default="api")
+    ref = models.CharField(max_length=300)
+    digest = models.CharField(max_length=100, blank=True, default="")
+    quantisation = models.CharField(max_length=40, blank=True, default="")
+    bytes = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "ref", "digest"], name="artifact_one_per_digest")]
+
+    def __str__(self) -> str:
+        return self.ref
+
+
+class Deployment(models.Model):
+    """An artifact on an engine with a context (tokens per slot) and a number of slots.
+
+    `tokens_per_second` paces the stream to readers where the engine is too fast to be watched; null = as it comes.
+    """
+
+    class State(models.TextChoices):
+        STOPPED = "stopped", _("stopped")
+        STARTING = "starting", _("starting")
+        WARM = "warm", _("warm")
+        DRAINING = "draining", _("draining")
+        QUARANTINED = "quarantined", _("quarantined")
+        FAILED = "failed", _("failed")
+
+    engine = models.ForeignKey(Engine, models.PROTECT, related_name="deployments", verbose_name=_("engine"))
+    artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="deployments", verbose_name=_("artifact"))
+    context_tokens = models.PositiveIntegerField(_("context"))
+    slots = models.PositiveIntegerField(_("slots"))
+    state = models.CharField(_("state"), max_length=12, choices=State, default=State.WARM)
+    state_since = models.DateTimeField(_("since"), auto_now_add=True)
+    tokens_per_second = models.PositiveIntegerField(_("paced to tokens/s"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("deployment")
+        verbose_name_plural = _("deployments")
+        constraints = [
+            models.UniqueConstraint(fields=["engine", "artifact"], name="deployment_one_per_artifact"),
+            models.CheckConstraint(condition=Q(slots__gte=1), name="deployment_has_a_slot"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.artifact} @ {self.engine}"
+
+
+class RateCard(models.Model):
+    """Measured cost per token at reference load, µs; the newest row prices and predicts."""
+
+    deployment = models.ForeignKey(Deployment, models.CASCADE, related_name="rate_cards")
+    valid_from = models.DateTimeField(auto_now_add=True)
+    prefill_us_per_token = models.PositiveIntegerField()
+    decode_us_per_token = models.PositiveIntegerField()
+    load_ms = models.PositiveIntegerField(default=0)
+
+
+class SlotLease(models.Model):
+    """One of a deployment's slots, held by one generation: oversubscription is impossible.
+
+    `holder` is opaque here: this room does not know what a generation is.
+    """
+
+    deployment = models.ForeignKey(Deployment, models.PROTECT, related_name="slot_leases")
+    number = models.PositiveIntegerField()
+    holder = models.UUIDField(unique=True, default=uuid7)
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(F("deployment"), F("number"), name="slotlease_one_holder_per_slot"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="slotlease_counts_from_one"),
+        ]

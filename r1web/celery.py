@@ -1,0 +1,13 @@
+"""The Celery application: a message is a hint, the database is the truth; no results, no ETA, no beat."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "r1web.settings")
+
+app = Celery("r1web")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
