@@ -1,0 +1,142 @@
+"""One HTTP client for one engine: explicit limits of time, and httpx's and aiohttp's errors as ours.
+
+aiohttp under httpx's interface costs half of httpx's own transport per event; its wrong mapping of errors
+(refused, unknown host and a death before the answer all arrive as ConnectTimeout) is mended here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any
+
+import aiohttp
+import httpx
+import msgspec
+from httpx_aiohttp import AiohttpTransport
+
+from models_admin.backends.base import BackendError, BadRequest, BrokeOff, Endpoint, Unreachable
+from models_admin.backends.openai_wire import read_error
+
+_MAX_ERROR_BYTES = 64 * 1024
+
+
+def base_of(url: str) -> str:
+    """An engine's address without a trailing slash or `/v1`, however it was typed."""
+    return url.strip().rstrip("/").removesuffix("/v1")
+
+
+def _session() -> aiohttp.ClientSession:
+    # limit 0: aiohttp's default of 100 connections would queue the 101st stream without a word.
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0))
+
+
+class EngineHttp:
+    """The client of one endpoint on one event loop. `closes_streams`: ask for `Connection: close`."""
+
+    def __init__(self, endpoint: Endpoint, *, closes_streams: bool = False) -> None:
+        self.limits = endpoint.limits
+        headers = {"Accept-Encoding": "identity"}
+        if endpoint.key:
+            headers["Authorization"] = f"Bearer {endpoint.key}"
+        self._stream_headers = {"Content-Type": "application/json"}
+        if closes_streams:
+            self._stream_headers["Connection"] = "close"
+        with _told_as_ours():
+            self._client = httpx.AsyncClient(
+                base_url=base_of(endpoint.base_url),
+                headers=headers,
+                transport=AiohttpTransport(client=_session, trust_env=False),
+                timeout=httpx.Timeout(None, connect=self.limits.connect),
+                trust_env=False,
+            )
+
+    async def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """JSON from a short question (POST with a body, else GET). Raises BackendError."""
+        content = await self.ask_bytes(path, body)
+        try:
+            return msgspec.json.decode(content) if content else {}
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRequest(f"{path} answered no JSON: {content[:80]!r}") from error
+
+    async def ask_bytes(self, path: str, body: dict[str, Any] | None = None) -> bytes:
+        with _told_as_ours():
+            async with asyncio.timeout(self.limits.question):
+                response = await self._client.request(
+                    "GET" if body is None else "POST",
+                    path,
+                    content=None if body is None else msgspec.json.encode(body),
+                    headers={"Connection": "close"},
+                )
+        if response.status_code != 200:
+            raise read_error(
+                response.status_code, response.content, retry_after=response.headers.get("retry-after")
+            )
+        return response.content
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[ChunkStream]:
+        """POST `body` and hold the answer open; leaving the block closes the connection."""
+        with _told_as_ours():
+            request = self._client.build_request(
+                "POST", path, content=msgspec.json.encode(body), headers=self._stream_headers
+            )
+            async with asyncio.timeout(self.limits.first_token):
+                response = await self._client.send(request, stream=True)
+        try:
+            if response.status_code != 200:
+                raise await self._refusal(response)
+            async with aclosing(response.aiter_raw()) as chunks:
+                yield ChunkStream(chunks, self.limits.first_token, self.limits.silence)
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def _refusal(self, response: httpx.Response) -> BackendError:
+        body = b""
+        with _told_as_ours():
+            async with asyncio.timeout(self.limits.question):
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > _MAX_ERROR_BYTES:
+                        break
+        return read_error(response.status_code, body, retry_after=response.headers.get("retry-after"))
+
+
+class ChunkStream:
+    """Bytes as they come. Silence is measured from the last token, not from the last byte:
+    llama.cpp pings every 30 s whatever its model does."""
+
+    __slots__ = ("_chunks", "_deadline", "_loop", "_silence", "has_begun")
+
+    def __init__(self, chunks: AsyncIterator[bytes], first_token: float, silence: float) -> None:
+        self._chunks = chunks
+        self._loop = asyncio.get_running_loop()
+        self._silence = silence
+        self._deadline = self._loop.time() + first_token
+        self.has_begun = False
+
+    def note_token(self) -> None:
+        self.has_begun = True
+        self._deadline = self._loop.time() + self._silence
+
+    async def next(self) -> bytes | None:
+        """The next bytes; None at the end. Raises BrokeOff, or Unreachable before the first token."""
+        with _told_as_ours(has_begun=self.has_begun):
+            async with asyncio.timeout_at(self._deadline):
+                return await anext(self._chunks, None)
+
+
+@contextmanager
+def _told_as_ours(*, has_begun: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise BadRequest(f"not an address: {error}") from error
+    except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        cause = error.__cause__ or error
+        text = f"{type(cause).__name__}: {cause}"
+        raise BrokeOff(text) if has_begun else Unreachable(text) from error
