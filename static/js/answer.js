@@ -90,20 +90,20 @@ export class Answer {
     return isEmpty && position(from)[1] === 0 && compare(from, this.s) >= 0;
   }
 
-  /** @param {Frame} frame */
+  /** Pieces replace what is shown when the last one is here; only that one carries the place. @param {Frame} frame */
   #snapshot(frame) {
-    if (position(frame.s)[0] < position(this.s)[0]) return "ignored";
-    this.pieces ??= { thinking: "", answer: "" };
+    if (frame.replace || !this.pieces) this.pieces = { thinking: "", answer: "" };
     this.pieces.thinking += frame.thinking ?? "";
     this.pieces.answer += frame.answer ?? "";
     if (frame.last === false) return "ignored";
     const whole = this.pieces;
     this.pieces = null;
+    if (!this.isLive || compare(frame.s, this.s) < 0) return "ignored";
     this.isResyncing = false;
-    if (compare(frame.s, this.s) < 0) return "ignored";
     this.s = frame.s;
     this.thinking = whole.thinking;
     this.answer = whole.answer;
+    if (frame.n) this.tokens = { thinking: frame.n.t ?? 0, answer: frame.n.a ?? 0 };
     return "changed";
   }
 

@@ -37,7 +37,7 @@ class Chat {
       words: this.words, following: this.following, modelName: () => this.composer.modelName, onStop: () => this.#stop(),
       onRegenerate: (message) => this.#regenerate(message), onChange: () => this.#busy(),
     });
-    /** @type {Map<string, string>} text of questions that are not accepted yet, by key */
+    /** @type {Map<string, {text: string, id: string}>} wishes that are not accepted yet, by key; id of their frame */
     this.asked = new Map();
     /** Kind of state that the list shows for this conversation. */
     this.listed = "";
@@ -57,21 +57,25 @@ class Chat {
       return;
     }
     const key = uuid();
-    this.asked.set(key, wish.text);
+    const frame = ask({ key, ...wish, conversation: this.conversation });
+    this.asked.set(key, { text: wish.text, id: frame.id });
     document.body.classList.remove("is-empty");
     this.thread.showAsked(key, wish.text);
     this.composer.clear();
     this.composer.drafts.keep(this.composer.place, wish.text);
-    this.socket.wish(ask({ key, ...wish, conversation: this.conversation }));
+    this.#busy();
+    this.socket.wish(frame);
   }
 
   /** @param {string} message */
   #regenerate(message) {
     if (this.asked.size > 0 || this.thread.live) return;
     const key = uuid();
-    this.asked.set(key, "");
+    const frame = regenerate(message, key);
+    this.asked.set(key, { text: "", id: frame.id });
     this.thread.showRegenerating(key, message);
-    this.socket.wish(regenerate(message, key));
+    this.#busy();
+    this.socket.wish(frame);
   }
 
   #stop() {
@@ -123,13 +127,14 @@ class Chat {
   /** @param {Frame} frame */
   #refused(frame) {
     const sentence = this.words.has(`reason.${frame.code}`) ? this.words.say(`reason.${frame.code}`, { n: frame.limit ?? 0 }) : frame.text ?? "";
-    const [entry] = this.asked;
-    if (!frame.id || !entry) return this.composer.tell(sentence);
-    const [key, text] = entry;
+    const entry = [...this.asked].find(([, wish]) => wish.id === frame.id);
+    if (!frame.id) return this.composer.tell(sentence);
+    if (!entry) return;
+    const [key, { text }] = entry;
     this.asked.delete(key);
     this.thread.refuse(key);
     if (!text && this.conversation) this.thread.reload(this.conversation);
-    if (text) this.composer.fill(text);
+    if (text) this.composer.fill([text, this.composer.field.value].filter(Boolean).join("\n"));
     if (!this.conversation) document.body.classList.add("is-empty");
     this.composer.tell(sentence);
     this.#busy();

@@ -1,6 +1,5 @@
 // @ts-check
-// What is being written, kept per conversation in the browser. A draft that was sent keeps its key until the
-// site has it, so that sending it again after a reload cannot ask twice.
+// What is being written, kept per conversation in the browser, and until the site has accepted it.
 
 const LONGEST_KEPT = 100_000;
 

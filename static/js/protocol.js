@@ -6,7 +6,7 @@ export const VERSION = 1;
 export const CLIENT_FRAMES = ["hello", "ask", "regenerate", "watch", "unwatch", "ack", "stop", "ping"];
 /** Frames a page understands; others are ignored, so that the site may learn new ones first. */
 export const SERVER_FRAMES = [
-  "hello", "accepted", "watching", "waiting", "stage", "d", "snapshot", "settled", "user", "error", "bye", "pong",
+  "hello", "accepted", "watching", "waiting", "stage", "d", "snapshot", "settled", "done", "user", "error", "bye", "pong",
 ];
 /** Close codes of the site. */
 export const CLOSE = { FRAME: 4400, RIGHTS: 4401, SLOW: 4408, SOCKETS: 4429, RESTART: 1012 };
