@@ -56,3 +56,13 @@ class KeyReused(WishRefused):
 
 class NotYours(WishRefused):
     code = "not_found"
+
+
+class QuotaUsedUp(WishRefused):
+    """A limit is used up until it resets."""
+
+    code = "quota_used_up"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("the limit is used up")
+        self.retry_after = retry_after

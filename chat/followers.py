@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import functools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -198,6 +198,27 @@ class Followers:
             if place >= snapshot.end or place == Position(snapshot.end.attempt, snapshot.end.n + 1):
                 return End(snapshot.end, settled)
         return snapshot if snapshot.end > place else None
+
+
+async def follow(generation: str, after: Position = Position()) -> AsyncIterator[Piece | Snapshot | End]:
+    """The news of one generation from `after` to its end, for readers without a socket."""
+    wake = asyncio.Event()
+    mine = shared()
+    feed = mine.follow(generation, wake.set)
+    try:
+        while True:
+            news = await mine.read(feed, after)
+            if news is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), POLL_SECONDS)
+                wake.clear()
+                continue
+            yield news
+            if isinstance(news, End):
+                return
+            after = news.end
+    finally:
+        mine.unfollow(feed, wake.set)
 
 
 def _take(feed: Feed, attempt: int, entry: Entry) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accounts import quota
 from accounts.models import ApiToken, User
@@ -192,7 +193,10 @@ def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, questio
         queue_class=ask.queue_class,
     )
     estimate = quota.Amounts(gpu_ms=0, output_tokens=int(ask.options.get("max_tokens") or 1000), requests=1)
-    quota.reserve(user=user, token=ask.token, generation_id=made.pk, model_key=ask.model, amounts=estimate)
+    try:
+        quota.reserve(user=user, token=ask.token, generation_id=made.pk, model_key=ask.model, amounts=estimate)
+    except quota.QuotaExceeded as error:
+        raise errors.QuotaUsedUp(max(1, int((error.resets_at - timezone.now()).total_seconds()))) from error
     Conversation.objects.filter(pk=conversation.pk).update(
         active_leaf=answer, last_activity_at=Now(), model_key=ask.model
     )

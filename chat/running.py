@@ -23,7 +23,7 @@ from chat.stream_log import ANSWER, THINKING, Log, Writer
 from live import doorbell
 from live import redis as connections
 from models_admin import fleet, secrets
-from models_admin.backends import base, drivers
+from models_admin.backends import base, make_driver
 from models_admin.models import Deployment
 
 log = logging.getLogger(__name__)
@@ -128,6 +128,7 @@ class Runner:
         self.worker_id = worker_id
         self.live: dict[uuid.UUID, Live] = {}
         self.is_draining = False
+        self._drivers: dict[base.Endpoint, base.Driver] = {}
         self.writer = Writer(connections.commands(settings.REDIS_URL))
 
     def loops(self) -> list[asyncio.Task[None]]:
@@ -152,7 +153,7 @@ class Runner:
             self.live.pop(generation_id, None)
 
     async def _read(self, live: Live) -> None:
-        stream = drivers.open_driver(live.work.endpoint).chat(live.work.request)
+        stream = self._driver(live.work.endpoint).chat(live.work.request)
         try:
             async with contextlib.aclosing(stream):
                 async for item in stream:
@@ -163,19 +164,30 @@ class Runner:
         except base.BackendError as error:
             live.error = error
 
+    def _driver(self, endpoint: base.Endpoint) -> base.Driver:
+        """One client per engine for the life of this loop."""
+        driver = self._drivers.get(endpoint)
+        if driver is None:
+            driver = self._drivers[endpoint] = make_driver(endpoint)
+        return driver
+
     async def _take(self, live: Live, delta: base.Delta) -> None:
         now = time.monotonic()
         live.first_token = live.first_token or now
         if delta.kind == "answer":
             live.first_answer = live.first_answer or now
-        self.writer.add(live.log, KINDS[delta.kind], delta.text, delta.tokens)
         live.characters += len(delta.text)
         if live.characters > ANSWER_LIMIT:
             raise base.BrokeOff("the answer is too long")
+        for text, tokens in _paces(delta) if live.work.tokens_per_second else [(delta.text, delta.tokens)]:
+            self.writer.add(live.log, KINDS[delta.kind], text, tokens)
+            await self._keep_pace(live)
+
+    async def _keep_pace(self, live: Live) -> None:
         pace = live.work.tokens_per_second
-        if pace:
+        if pace and live.first_token is not None:
             count = live.log.tokens(THINKING) + live.log.tokens(ANSWER)
-            await asyncio.sleep(max(0.0, live.first_token + count / pace - now))
+            await asyncio.sleep(max(0.0, live.first_token + count / pace - time.monotonic()))
 
     async def _finish(self, live: Live) -> None:
         if live.is_lost:
@@ -248,6 +260,14 @@ class Runner:
             live.end(drained=True)
         while self.live and time.monotonic() < until + 5:
             await asyncio.sleep(0.05)
+
+
+def _paces(delta: base.Delta) -> list[tuple[str, int]]:
+    """A delta of several tokens in about as many pieces, so that a paced stream does not come in lumps."""
+    count = max(1, min(delta.tokens, len(delta.text)))
+    cuts = [len(delta.text) * index // count for index in range(count + 1)]
+    pieces = [(delta.text[start:end], 1) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [*pieces[:-1], (pieces[-1][0], delta.tokens - count + 1)]
 
 
 def outcome_of(live: Live) -> Outcome:

@@ -1,13 +1,164 @@
-"""The script door."""
+"""The script door in OpenAI's shape: the same submit, line, log, ledger and rights as the page."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from functools import wraps
+from typing import Any, Concatenate
+
+from channels.db import database_sync_to_async
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from accounts import tokens
+from accounts.ids import uuid7
+from accounts.models import ApiToken
+from accounts.quota import QuotaExceeded
+from chat import errors, generation
+from chat.api import answers, openai, refusals, sse
+from chat.api.openai import Completion, Frame, Refused
+from chat.generation import Ask, Submitted
+from chat.models import Conversation, Generation
+from models_admin import fleet
+
+LEAD = "Bearer "
+View = Callable[Concatenate[HttpRequest, ...], Awaitable[HttpResponseBase]]
+TokenView = Callable[Concatenate[HttpRequest, ApiToken, ...], Awaitable[HttpResponseBase]]
 
 
-async def list_models(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(status=503)
+def door(method: str) -> Callable[[TokenView], View]:
+    """Only `method`, only with a token; every refusal in OpenAI's shape."""
+
+    def wrap(view: TokenView) -> View:
+        @csrf_exempt
+        @wraps(view)
+        async def guarded(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+            try:
+                if request.method != method:
+                    raise Refused(
+                        405, f"Not allowed to {request.method} here; use {method}.", code="method_not_allowed"
+                    )
+                return await view(request, await _token(request), **arguments)
+            except Refused as refused:
+                response = _refusal(refused)
+                if refused.status == 405:
+                    response["Allow"] = method
+                return response
+
+        return guarded
+
+    return wrap
 
 
-async def chat_completions(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(status=503)
+@door("GET")
+async def list_models(request: HttpRequest, token: ApiToken) -> HttpResponse:
+    choices = await database_sync_to_async(fleet.choices)()
+    return JsonResponse(openai.model_list([openai.model(choice.key, choice.name) for choice in choices]))
+
+
+@door("GET")
+async def one_model(request: HttpRequest, token: ApiToken, key: str) -> HttpResponse:
+    for choice in await database_sync_to_async(fleet.choices)():
+        if choice.key == key:
+            return JsonResponse(openai.model(choice.key, choice.name))
+    raise refusals.no_model(key)
+
+
+@door("POST")
+async def chat_completions(request: HttpRequest, token: ApiToken) -> HttpResponseBase:
+    wish = openai.parse(_raw(request))
+    submitted = await _submit(token, wish)
+    frame = Frame(f"chatcmpl-{submitted.generation.hex}", int(time.time()), wish.model, wish.wants_usage)
+    if wish.is_stream:
+        return sse.response(_events(token, submitted, frame))
+    return await _whole(token, submitted, frame)
+
+
+async def _token(request: HttpRequest) -> ApiToken:
+    given = request.headers.get("Authorization", "")
+    secret = given[len(LEAD) :].strip() if given[: len(LEAD)].lower() == LEAD.lower() else ""
+    token = await database_sync_to_async(tokens.authenticate)(secret) if secret else None
+    if token is None:
+        raise refusals.no_key()
+    return token
+
+
+def _raw(request: HttpRequest) -> bytes:
+    try:
+        return request.body
+    except RequestDataTooBig:
+        raise Refused(413, "The request is too large.", code="request_too_large") from None
+
+
+async def _submit(token: ApiToken, wish: Completion) -> Submitted:
+    ask = Ask(
+        key=uuid7(),
+        text=wish.text,
+        model=wish.model,
+        think=wish.think,
+        options=wish.options,
+        turns=wish.turns,
+        source=Conversation.Source.API,
+        token=token,
+        queue_class=Generation.QueueClass.SCRIPT,
+    )
+    try:
+        return await database_sync_to_async(generation.submit)(token.user, ask)
+    except errors.WishRefused as error:
+        raise refusals.of_wish(error, wish.model) from None
+    except QuotaExceeded as error:
+        raise refusals.of_quota(error) from None
+
+
+async def _whole(token: ApiToken, submitted: Submitted, frame: Frame) -> HttpResponse:
+    try:
+        end = await answers.finished(token.user, token, submitted)
+    except answers.RightsLost:
+        raise refusals.no_key() from None
+    if end.state == Generation.State.FAILED:
+        raise refusals.of_failure(end.reason)
+    body = frame.completion(text=end.text, thinking=end.thinking, finish=_finish(end), counts=end.counts)
+    return JsonResponse(body)
+
+
+async def _events(token: ApiToken, submitted: Submitted, frame: Frame) -> AsyncIterator[bytes]:
+    try:
+        yield sse.event(frame.chunk({"role": "assistant", "content": ""}))
+        async with aclosing(answers.follow(token.user, token, submitted)) as stream:
+            async for news in stream:
+                for event in _event(news, frame):
+                    yield event
+    except answers.RightsLost:
+        yield sse.event(refusals.no_key().body)
+    except answers.Restarted:
+        yield sse.event(refusals.of_failure("restarted").body)
+
+
+def _event(news: answers.Text | answers.Pause | answers.Finished, frame: Frame) -> list[bytes]:
+    match news:
+        case answers.Text(thinking, answer):
+            deltas = [{"reasoning_content": thinking}] * bool(thinking) + [{"content": answer}] * bool(answer)
+            return [sse.event(frame.chunk(delta)) for delta in deltas]
+        case answers.Pause():
+            return [sse.KEEP_ALIVE]
+        case answers.Finished(state=Generation.State.FAILED):
+            return [sse.event(refusals.of_failure(news.reason).body)]
+        case answers.Finished():
+            last = [sse.event(frame.chunk({}, _finish(news)))]
+            return last + [sse.event(frame.usage_chunk(news.counts))] * frame.wants_usage + [sse.DONE]
+
+
+def _finish(end: answers.Finished) -> str:
+    return "length" if end.finish == "length" else "stop"
+
+
+def _refusal(refused: Refused) -> JsonResponse:
+    response = JsonResponse(refused.body, status=refused.status)
+    if refused.retry_after is not None:
+        response["Retry-After"] = str(refused.retry_after)
+    if refused.status == 401:
+        response["WWW-Authenticate"] = "Bearer"
+    return response

@@ -8,5 +8,6 @@ from chat.api import endpoints
 
 urlpatterns = [
     path("models", endpoints.list_models, name="api-models"),
+    path("models/<path:key>", endpoints.one_model, name="api-model"),
     path("chat/completions", endpoints.chat_completions, name="api-chat-completions"),
 ]
