@@ -34,7 +34,7 @@ def create(
 
 
 def authenticate(secret: str) -> ApiToken | None:
-    """The token of `secret` with its user, or None where it is unknown, revoked, expired or its user is switched off."""
+    """The token with its user; None where it is unknown, revoked, expired or its user is switched off."""
     if not secret.startswith(LEAD) or len(secret) > LONGEST:
         return None
     now = timezone.now()
@@ -43,6 +43,11 @@ def authenticate(secret: str) -> ApiToken | None:
     if token is not None:
         _note_use(token, now)
     return token
+
+
+def is_usable(token: ApiToken) -> bool:
+    """Whether a token that was right a moment ago still is."""
+    return ApiToken.objects.filter(usable_at(timezone.now()), pk=token.pk, user__is_active=True).exists()
 
 
 def revoke(token: ApiToken) -> None:

@@ -34,6 +34,11 @@ class Restarted(Exception):
 
 
 @dataclass(frozen=True)
+class Begun:
+    """The wish is taken; from here on leaving stops it."""
+
+
+@dataclass(frozen=True)
 class Text:
     """More text of one channel."""
 
@@ -58,11 +63,14 @@ class Finished:
     counts: dict[str, int | None]
 
 
-async def follow(user: User, token: ApiToken, submitted: Submitted) -> AsyncGenerator[Text | Pause | Finished, None]:
-    """Everything until the end, a pause first. Raises `RightsLost`, `Restarted`; leaving early stops the generation."""
+News = Begun | Text | Pause | Finished
+
+
+async def follow(user: User, token: ApiToken, submitted: Submitted) -> AsyncGenerator[News, None]:
+    """Everything until the end. Raises `RightsLost`, `Restarted`; leaving early stops the generation."""
     has_ended = False
     try:
-        yield Pause()
+        yield Begun()
         async with aclosing(_texts(user, token, submitted)) as texts:
             async for text in texts:
                 has_ended = isinstance(text, Finished)

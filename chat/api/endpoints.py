@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from functools import wraps
 from typing import Any, Concatenate
@@ -16,7 +16,6 @@ from django.views.decorators.csrf import csrf_exempt
 from accounts import tokens
 from accounts.ids import uuid7
 from accounts.models import ApiToken
-from accounts.quota import QuotaExceeded
 from chat import errors, generation
 from chat.api import answers, openai, refusals, sse
 from chat.api.openai import Completion, Frame, Refused
@@ -25,8 +24,8 @@ from chat.models import Conversation, Generation
 from models_admin import fleet
 
 LEAD = "Bearer "
-View = Callable[Concatenate[HttpRequest, ...], Awaitable[HttpResponseBase]]
-TokenView = Callable[Concatenate[HttpRequest, ApiToken, ...], Awaitable[HttpResponseBase]]
+View = Callable[Concatenate[HttpRequest, ...], Coroutine[Any, Any, HttpResponseBase]]
+TokenView = Callable[Concatenate[HttpRequest, ApiToken, ...], Coroutine[Any, Any, HttpResponseBase]]
 
 
 def door(method: str) -> Callable[[TokenView], View]:
@@ -109,8 +108,6 @@ async def _submit(token: ApiToken, wish: Completion) -> Submitted:
         return await database_sync_to_async(generation.submit)(token.user, ask)
     except errors.WishRefused as error:
         raise refusals.of_wish(error, wish.model) from None
-    except QuotaExceeded as error:
-        raise refusals.of_quota(error) from None
 
 
 async def _whole(token: ApiToken, submitted: Submitted, frame: Frame) -> HttpResponse:
@@ -126,7 +123,6 @@ async def _whole(token: ApiToken, submitted: Submitted, frame: Frame) -> HttpRes
 
 async def _events(token: ApiToken, submitted: Submitted, frame: Frame) -> AsyncIterator[bytes]:
     try:
-        yield sse.event(frame.chunk({"role": "assistant", "content": ""}))
         async with aclosing(answers.follow(token.user, token, submitted)) as stream:
             async for news in stream:
                 for event in _event(news, frame):
@@ -137,8 +133,10 @@ async def _events(token: ApiToken, submitted: Submitted, frame: Frame) -> AsyncI
         yield sse.event(refusals.of_failure("restarted").body)
 
 
-def _event(news: answers.Text | answers.Pause | answers.Finished, frame: Frame) -> list[bytes]:
+def _event(news: answers.News, frame: Frame) -> list[bytes]:
     match news:
+        case answers.Begun():
+            return [sse.event(frame.chunk({"role": "assistant", "content": ""}))]
         case answers.Text(thinking, answer):
             deltas = [{"reasoning_content": thinking}] * bool(thinking) + [{"content": answer}] * bool(answer)
             return [sse.event(frame.chunk(delta)) for delta in deltas]

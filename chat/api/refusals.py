@@ -46,6 +46,8 @@ def no_model(key: str) -> Refused:
 def of_wish(error: errors.WishRefused, model_key: str) -> Refused:
     if error.code == "no_model":
         return no_model(model_key)
+    if isinstance(error.__cause__, QuotaExceeded):
+        return _of_quota(error.__cause__)
     message = WORDS.get(error.code, "The request was refused.")
     status = STATUS.get(error.code, 400)
     kind = "rate_limit_error" if status == 429 else "invalid_request_error"
@@ -53,7 +55,7 @@ def of_wish(error: errors.WishRefused, model_key: str) -> Refused:
     return Refused(status, message, kind=kind, code=error.code, param=param, retry_after=error.retry_after)
 
 
-def of_quota(error: QuotaExceeded) -> Refused:
+def _of_quota(error: QuotaExceeded) -> Refused:
     seconds = max(1, math.ceil((error.resets_at - timezone.now()).total_seconds()))
     message = f"You exceeded your quota: {error.left} {error.limit.unit} left until {error.resets_at.isoformat()}."
     return Refused(429, message, kind="insufficient_quota", code="insufficient_quota", retry_after=seconds)
