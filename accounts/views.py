@@ -35,6 +35,7 @@ class SignOut(LogoutView):
 class ChangePassword(PasswordChangeView):
     template_name = "accounts/password.html"
     form_class = ChangePasswordForm
+    success_url = "/"
 
     def form_valid(self, form: ChangePasswordForm) -> HttpResponse:  # type: ignore[override]
         super().form_valid(form)
