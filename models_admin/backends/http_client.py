@@ -7,9 +7,9 @@ aiohttp under httpx's interface costs half of httpx's own transport per event; i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -70,9 +70,7 @@ class EngineHttp:
                     headers={"Connection": "close"},
                 )
         if response.status_code != 200:
-            raise read_error(
-                response.status_code, response.content, retry_after=response.headers.get("retry-after")
-            )
+            raise read_error(response.status_code, response.content, retry_after=response.headers.get("retry-after"))
         return response.content
 
     @asynccontextmanager
@@ -87,7 +85,7 @@ class EngineHttp:
         try:
             if response.status_code != 200:
                 raise await self._refusal(response)
-            async with aclosing(response.aiter_raw()) as chunks:
+            async with aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw())) as chunks:
                 yield ChunkStream(chunks, self.limits.first_token, self.limits.silence)
         finally:
             await response.aclose()
@@ -137,6 +135,6 @@ def _told_as_ours(*, has_begun: bool = False) -> Iterator[None]:
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise BadRequest(f"not an address: {error}") from error
     except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        cause = error.__cause__ or error
+        cause = (error.__cause__ if isinstance(error, httpx.HTTPError) else None) or error
         text = f"{type(cause).__name__}: {cause}"
         raise BrokeOff(text) if has_begun else Unreachable(text) from error

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from models_admin.backends.base import BackendError, BrokeOff, Channel, Delta, Finish, Unreachable
-from models_admin.backends.http_client import ChunkStream, EngineHttp
+from models_admin.backends.http_client import EngineHttp
 from models_admin.backends.openai_wire import Event, LineReader, Timings, WireUsage, read_stream_error, read_usage
 from models_admin.backends.thought import ThoughtSplitter
 
@@ -22,14 +22,13 @@ async def stream_answer(
     lines = LineReader()
     async with http.stream(CHAT_PATH, body) as stream:
         while not lines.is_done and (chunk := await stream.next()) is not None:
-            for event in lines.feed(chunk):
-                if event.error is not None:
-                    raise _failure(event, stream)
-                answer.read(event)
+            failure = answer.read_chunk(lines, chunk)
             if answer.pending:
                 stream.note_token()
                 for delta in answer.take():
                     yield delta
+            if failure is not None:
+                raise _as_broken(failure) if stream.has_begun else failure
     for delta in answer.end():
         yield delta
     yield answer.finish()
@@ -54,6 +53,17 @@ class AnswerReader:
         self._ending: str | None = None
         self._started_at = time.monotonic()
         self._first_at = 0.0
+
+    def read_chunk(self, lines: LineReader, chunk: bytes) -> BackendError | None:
+        """Collect what `chunk` brings. A failure is returned, not raised: text before it is still to be shown."""
+        try:
+            for event in lines.feed(chunk):
+                if event.error is not None:
+                    return read_stream_error(event.error)
+                self.read(event)
+        except BrokeOff as error:
+            return error
+        return None
 
     def read(self, event: Event) -> None:
         if event.usage is not None:
@@ -125,8 +135,5 @@ class AnswerReader:
         return round((first_at - self._started_at) * 1000), round((time.monotonic() - first_at) * 1000)
 
 
-def _failure(event: Event, stream: ChunkStream) -> BackendError:
-    error = read_stream_error(bytes(event.error or b""))
-    if stream.has_begun and isinstance(error, Unreachable):
-        return BrokeOff(str(error))
-    return error
+def _as_broken(error: BackendError) -> BackendError:
+    return BrokeOff(str(error)) if isinstance(error, Unreachable) else error

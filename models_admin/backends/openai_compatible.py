@@ -33,8 +33,7 @@ class OpenAICompatible:
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Delta | Finish, None]:
         await self._require_model(request.model)
-        inside = request.think != "off" and begins_in_thought(request.model) and request.model not in self._plain
-        splitter = ThoughtSplitter(inside=inside)
+        splitter = ThoughtSplitter(inside=self._begins_inside(request))
         try:
             async with aclosing(stream_answer(self._http, self._body(request), splitter)) as items:
                 async for item in items:
@@ -83,6 +82,11 @@ class OpenAICompatible:
             on = request.think == "on"
             body["chat_template_kwargs"] = {"thinking": on, "enable_thinking": on}
         return body
+
+    def _begins_inside(self, request: ChatRequest) -> bool:
+        if request.think == "off" or request.model in self._plain:
+            return False
+        return request.think == "on" or begins_in_thought(request.model)
 
     async def _require_model(self, name: str) -> None:
         # SGLang answers under any name: the driver has to compare itself.

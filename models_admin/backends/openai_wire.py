@@ -34,7 +34,8 @@ _CONTROL = re.compile(
     r"|/?(?:think|s|bos|eos|pad|unk|mask|tool_call|tool_response|start_of_turn|end_of_turn)>)"
 )
 _ZERO_WIDTH_SPACE: Final = "\u200b"
-_TOKENS = re.compile(r"(\d+)[ -]tokens?\b|\b(?:length|limit) (?:is|of) (\d+)")
+_LIMIT = re.compile(r"context (?:length|size|window)\D{0,12}(\d+)", re.IGNORECASE)
+_TOKENS = re.compile(r"(\d+)(?: input| prompt)?[ -]tokens?\b", re.IGNORECASE)
 _MODEL_GONE = re.compile(r"model\b.*(?:not exist|not found|not served|unknown)", re.IGNORECASE | re.DOTALL)
 
 
@@ -78,7 +79,7 @@ class Event(msgspec.Struct, gc=False):
     choices: list[WireChoice] = []
     usage: WireUsage | None = None
     timings: Timings | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None  # an object, or SGLang's and vLLM's bare string
 
 
 _decode_event = msgspec.json.Decoder(Event).decode
@@ -176,12 +177,11 @@ def read_error(status: int, body: bytes, *, retry_after: str | None = None) -> B
     return Unreachable(f"HTTP {status}: {message}") if status >= 500 else BadRequest(f"HTTP {status}: {message}")
 
 
-def read_stream_error(raw: bytes) -> BackendError:
+def read_stream_error(error: object) -> BackendError:
     """The error inside an event of a stream that began with 200; `code` is the status it would have had."""
-    fields = error_fields(raw)
-    code = fields.get("code")
+    code = error.get("code") if isinstance(error, dict) else None
     status = int(code) if isinstance(code, int | str) and str(code).isdecimal() else 500
-    return read_error(status, raw)
+    return read_error(status, msgspec.json.encode({"error": error}))
 
 
 def error_fields(body: bytes) -> dict[str, Any]:
@@ -197,9 +197,10 @@ def error_fields(body: bytes) -> dict[str, Any]:
 def _refusal(status: int, message: str, fields: dict[str, Any]) -> BackendError:
     kind = _text(fields.get("type"))
     if kind == "exceed_context_size_error" or _is_about_length(message):
-        numbers = sorted(int(a or b) for a, b in _TOKENS.findall(message))
-        limit = fields.get("n_ctx") or (numbers[0] if numbers else None)
-        asked = fields.get("n_prompt_tokens") or (numbers[-1] if len(numbers) > 1 else None)
+        limit, asked = fields.get("n_ctx"), fields.get("n_prompt_tokens")  # llama.cpp; the others only write a sentence
+        if limit is None and (told := _LIMIT.search(message)):
+            limit = int(told[1])
+            asked = max((int(n) for n in _TOKENS.findall(message) if int(n) != limit), default=None)
         return ContextTooLong(message, limit=limit, asked=asked)
     if status == 404 and (_MODEL_GONE.search(message) or "model" in _text(fields.get("code"))):
         return ModelMissing(message)

@@ -1,0 +1,126 @@
+"""The scripted engine's HTTP: just enough of HTTP/1.1 for clients that behave, in one protocol class."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+
+class Connection(asyncio.Protocol):
+    """One client. `is_full`: its socket takes no more for now. `on_lost` is called if it leaves."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, respond: Callable[[Connection, Request], None]) -> None:
+        self._respond = respond
+        self._received = b""
+        self.is_full = False
+        self.closes = False
+        self.on_lost: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if b"\r\n\r\n" not in self._received:
+            return
+        top, _, rest = self._received.partition(b"\r\n\r\n")
+        first, *lines = top.decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        size = int(headers.get("content-length", 0))
+        if len(rest) < size:
+            return
+        self._received = rest[size:]
+        self.closes = headers.get("connection", "").lower() == "close"
+        method, target, _ = first.split(" ")
+        self._respond(self, Request(method, target.partition("?")[0], headers, rest[:size]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.on_lost:
+            self.on_lost()
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
+    def send_chunk(self, data: bytes) -> None:
+        self.transport.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def end_chunks(self) -> None:
+        self.transport.write(b"0\r\n\r\n")
+        if self.closes:
+            self.transport.close()
+
+    def send_json(self, status: int, value: object, *, retry_after: float | None = None) -> None:
+        body = json.dumps(value).encode()
+        self.write(head(status, "application/json", length=len(body), closes=self.closes, retry_after=retry_after))
+        self.write(body)
+        if self.closes:
+            self.transport.close()
+
+    def abort(self) -> None:
+        self.transport.abort()
+
+
+def head(
+    status: int,
+    content_type: str,
+    *,
+    length: int = 0,
+    chunked: bool = False,
+    closes: bool = False,
+    retry_after: float | None = None,
+) -> bytes:
+    lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Error')}", f"Content-Type: {content_type}"]
+    lines.append("Transfer-Encoding: chunked" if chunked else f"Content-Length: {length}")
+    if closes:
+        lines.append("Connection: close")
+    if retry_after is not None:
+        lines.append(f"Retry-After: {retry_after:g}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def error_body(status: int, message: str, kind: str) -> object:
+    return {"error": {"code": status, "message": message, "type": kind, "param": None}}
+
+
+def event(model: str, delta: dict[str, Any] | None, reason: str | None = None, usage: object = None) -> bytes:
+    """One event of a stream, about as long as a real engine's; no choice where `delta` is None."""
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": reason}]
+    value: dict[str, Any] = {
+        "id": "chatcmpl-scripted0000000000000000000000000",
+        "object": "chat.completion.chunk",
+        "created": 1795486017,
+        "model": model,
+        "system_fingerprint": "scripted",
+        "choices": choices,
+    }
+    if usage is not None:
+        value["usage"] = usage
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+@lru_cache(maxsize=4096)
+def token_event(model: str, channel: str, text: str) -> bytes:
+    """The event of one token; the streams of a bench all say the same words."""
+    return event(model, {channel: text})
