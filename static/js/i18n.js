@@ -9,8 +9,9 @@ export class Words {
     this.catalogue = catalogue;
     this.language = language;
     this.plurals = new Intl.PluralRules(language);
-    this.ordinals = new Intl.PluralRules(language, { type: "ordinal" });
-    this.numbers = new Intl.NumberFormat(language, { useGrouping: language.startsWith("zh") ? "min2" : true });
+    // Chinese groups from five digits on: 1204, 12,040.
+    const useGrouping = /** @type {any} */ (language.startsWith("zh") ? "min2" : true);
+    this.numbers = new Intl.NumberFormat(language, { useGrouping });
   }
 
   /**
