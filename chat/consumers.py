@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import User
 from chat import errors, generation, history, protocol, scheduling, sessions
@@ -27,14 +28,15 @@ class ChatConsumer(AsyncWebsocketConsumer):
     delivery: Delivery | None = None
     is_open = False
     deadline: asyncio.TimerHandle | None = None
+    farewell: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
-        user = self.scope["user"]
-        if not user.is_authenticated:
+        user = cast("User | AnonymousUser", self.scope["user"])
+        if isinstance(user, AnonymousUser) or not user.is_authenticated:
             await self.accept()
             await self._bye(protocol.CLOSE_RIGHTS, "signed_out")
             return
-        self.user = user
+        self.user = await database_sync_to_async(User.objects.get)(pk=user.pk)
         await self.accept()
         if not sessions.shared().join(self):
             await self._bye(protocol.CLOSE_SOCKETS, "too_many_sockets")
@@ -71,7 +73,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
                 error.code, id=getattr(wish, "id", None), retry_after=error.retry_after, limit=error.limit
             )
 
-    async def _answer(self, wish: protocol.ClientFrame) -> None:
+    async def _answer(self, wish: protocol.Wish) -> None:
         match wish:
             case protocol.Hello():
                 await self._hello()
@@ -95,7 +97,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
     @property
     def _delivery(self) -> Delivery:
-        assert self.delivery is not None  # noqa: S101 - receive() returns before without one
+        assert self.delivery is not None
         return self.delivery
 
     async def _hello(self) -> None:
@@ -124,7 +126,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             return
         row = await _find(self.user, generation_id)
         watch = self._delivery.watch(str(generation_id), after)
-        await self._send(frame("watching", id=id_, generation=generation_id, g=watch.g, message=row.message_id, state=row.state))
+        await self._send(
+            frame("watching", id=id_, generation=generation_id, g=watch.g, message=row.message_id, state=row.state)
+        )
         await self._tell_place(watch, row)
         self._delivery.start(watch)
 
@@ -143,7 +147,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self.send(text_data=text)
 
     def _cut(self, code: int, text: str) -> None:
-        asyncio.ensure_future(self._bye(code, text))
+        self.farewell = asyncio.ensure_future(self._bye(code, text))
 
     async def _bye(self, code: int, text: str) -> None:
         """Say why, then close. Nothing is delivered after it."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a wish. `code` chooses the sentence that people read; fields carry what the caller decides by."""
+"""What can be wrong with a wish. `code` chooses the sentence people read; fields say what a caller decides by."""
 
 from __future__ import annotations
 

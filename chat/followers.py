@@ -107,7 +107,10 @@ class Followers:
     def __init__(self) -> None:
         self.redis = connections.commands(settings.REDIS_URL)
         self._feeds: dict[str, Feed] = {}
-        self._tasks = [asyncio.create_task(doorbell.listen([LIVE_BELL], self._heard)), asyncio.create_task(self._poll())]
+        self._tasks = [
+            asyncio.create_task(doorbell.listen([LIVE_BELL], self._heard)),
+            asyncio.create_task(self._poll()),
+        ]
 
     def follow(self, generation: str, waker: Callable[[], None]) -> Feed:
         feed = self._feeds.setdefault(generation, Feed(generation))
@@ -127,14 +130,14 @@ class Followers:
                 feed.size = 0
                 feed.wake()
             return
-        woken = {}
+        woken: dict[str, Feed] = {}
         for generation, attempt, _start, n, kind, text, tokens in msgspec.msgpack.decode(payload):
-            feed = self._feeds.get(generation)
-            if feed is not None:
-                _take(feed, attempt, Entry(n, kind, text, tokens))
-                woken[generation] = feed
-        for feed in woken.values():
-            feed.wake()
+            followed = self._feeds.get(generation)
+            if followed is not None:
+                _take(followed, attempt, Entry(n, kind, text, tokens))
+                woken[generation] = followed
+        for followed in woken.values():
+            followed.wake()
 
     async def _poll(self) -> None:
         """What a lost doorbell would hide: ended generations, by one query for all that is followed here."""
@@ -200,7 +203,10 @@ class Followers:
         return snapshot if snapshot.end > place else None
 
 
-async def follow(generation: str, after: Position = Position()) -> AsyncIterator[Piece | Snapshot | End]:
+START = Position()
+
+
+async def follow(generation: str, after: Position = START) -> AsyncIterator[Piece | Snapshot | End]:
     """The news of one generation from `after` to its end, for readers without a socket."""
     wake = asyncio.Event()
     mine = shared()

@@ -35,7 +35,9 @@ def start(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
 
 async def in_database(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Call a function that uses the ORM on one of the database threads."""
-    return await asyncio.get_running_loop().run_in_executor(_database, _fresh, functools.partial(function, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(
+        _database, _fresh, functools.partial(function, *args, **kwargs)
+    )
 
 
 def _fresh(function: Callable[[], T]) -> T:

@@ -79,7 +79,7 @@ class Message(models.Model):
 class Generation(models.Model):
     """One wish for an answer. Its moves are guarded updates in `generation` and `scheduling`; nobody calls save().
 
-    `attempt` fences: every write of a runner names the attempt it was given. `usage` columns are tokens, `*_ms` milliseconds.
+    `attempt` fences: every write of a runner names the attempt it was given. Times are the database's.
     """
 
     class State(models.TextChoices):

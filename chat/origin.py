@@ -6,9 +6,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from channels.security.websocket import WebsocketDenier
-from django.http.request import split_domain_port, validate_host
-
 from django.conf import settings
+from django.http.request import split_domain_port, validate_host
 
 
 class SameOrigin:
@@ -19,7 +18,7 @@ class SameOrigin:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        inner = self.application if is_same_origin(headers) else WebsocketDenier()
+        inner: Any = self.application if is_same_origin(headers) else WebsocketDenier()
         return await inner(scope, receive, send)
 
 

@@ -1,4 +1,4 @@
-"""The socket protocol r1.v1: what a client may send, and the frames the site sends. docs/websocket.md describes each."""
+"""The socket protocol r1.v1: what a client may send and the frames the site sends. docs/websocket.md describes each."""
 
 from __future__ import annotations
 
@@ -85,8 +85,9 @@ class Ping(Frame, frozen=True, tag="ping"):
     n: int
 
 
-ClientFrame = Hello | Ask | Regenerate | Watch | Unwatch | Ack | Stop | Ping
-_decoder = msgspec.json.Decoder(ClientFrame)
+Wish = Hello | Ask | Regenerate | Watch | Unwatch | Stop | Ping
+ClientFrame = Wish | Ack
+_decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 
 
 def parse(text: str) -> ClientFrame:

@@ -1,4 +1,4 @@
-"""Sends work to runners by task name, after the transaction that decided it. A lost message is sent again by the sweep."""
+"""Sends work to runners by task name, after the transaction that decided it. The sweep sends a lost message again."""
 
 from __future__ import annotations
 

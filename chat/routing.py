@@ -1,5 +1,7 @@
+from typing import Any, cast
+
 from django.urls import path
 
 from chat.consumers import ChatConsumer
 
-websocket_urlpatterns = [path("ws/", ChatConsumer.as_asgi())]
+websocket_urlpatterns = [path("ws/", cast(Any, ChatConsumer.as_asgi()))]

@@ -1,20 +1,22 @@
-"""A runner's work: claim a released generation, read the engine, log and checkpoint, settle. One `Runner` per process."""
+"""A runner's work: claim a released generation, read the engine, log and checkpoint, settle. One per process."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 
-from chat import history, settlement, stream_log
+from chat import history, settlement
 from chat.generation import CONTROL_BELL
 from chat.loop_thread import in_database
 from chat.models import Generation, Message
@@ -83,7 +85,7 @@ def claim(generation_id: uuid.UUID, attempt: int, worker_id: int) -> Work | None
     row = Generation.objects.select_related("deployment__engine", "deployment__artifact", "message__conversation").get(
         pk=generation_id
     )
-    assert row.message is not None and row.deployment is not None  # noqa: S101 - released rows have both
+    assert row.message is not None and row.deployment is not None
     deployment = row.deployment
     return Work(
         generation_id,
@@ -107,7 +109,7 @@ def _is_unwanted(generation_id: uuid.UUID) -> bool:
 def _request(row: Generation, answer: Message, deployment: Deployment) -> base.ChatRequest:
     """Earlier turns without their thinking, up to the question; an empty answer of a failed turn is left out."""
     path = history.path_to(answer.conversation, answer.parent_id)
-    turns = tuple(base.ChatMessage(m.role, m.text) for m in path if m.text)
+    turns = tuple(base.ChatMessage(cast(base.Role, m.role), m.text) for m in path if m.text)
     options = row.options
     return base.ChatRequest(
         model=deployment.artifact.ref,
@@ -132,7 +134,12 @@ class Runner:
         self.writer = Writer(connections.commands(settings.REDIS_URL))
 
     def loops(self) -> list[asyncio.Task[None]]:
-        coroutines = (self.writer.run(), self._beat(), self._checkpoints(), doorbell.listen([CONTROL_BELL], self._control))
+        coroutines = (
+            self.writer.run(),
+            self._beat(),
+            self._checkpoints(),
+            doorbell.listen([CONTROL_BELL], self._control),
+        )
         return [asyncio.create_task(each) for each in coroutines]
 
     async def run(self, generation_id: uuid.UUID, attempt: int) -> None:
@@ -254,11 +261,13 @@ class Runner:
         with contextlib.suppress(DatabaseError):
             await in_database(fleet.drain, self.worker_id)
         until = time.monotonic() + seconds
-        while self.live and time.monotonic() < until:
-            await asyncio.sleep(0.05)
+        await self._all_ended(until)
         for live in list(self.live.values()):
             live.end(drained=True)
-        while self.live and time.monotonic() < until + 5:
+        await self._all_ended(until + 5)
+
+    async def _all_ended(self, until: float) -> None:
+        while self.live and time.monotonic() < until:  # noqa: ASYNC110 - a handful of looks at shutdown
             await asyncio.sleep(0.05)
 
 
@@ -266,7 +275,7 @@ def _paces(delta: base.Delta) -> list[tuple[str, int]]:
     """A delta of several tokens in about as many pieces, so that a paced stream does not come in lumps."""
     count = max(1, min(delta.tokens, len(delta.text)))
     cuts = [len(delta.text) * index // count for index in range(count + 1)]
-    pieces = [(delta.text[start:end], 1) for start, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [(delta.text[start:end], 1) for start, end in itertools.pairwise(cuts)]
     return [*pieces[:-1], (pieces[-1][0], delta.tokens - count + 1)]
 
 
@@ -292,6 +301,7 @@ def outcome_of(live: Live) -> Outcome:
         thinking_ms=int((thought_until - first) * 1000) if thinking else None,
         prefill_ms=int((first - live.started) * 1000),
         decode_ms=int((now - first) * 1000),
+        has_token=live.first_token is not None,
     )
 
 
@@ -341,15 +351,15 @@ def checkpoint(worker_id: int, rows: Iterable[Checkpoint]) -> set[uuid.UUID]:
     """Write all texts in one transaction, each guarded by attempt and worker; returns the ids that shall stop."""
     rows = list(rows)
     key = _database_uuid
-    guard = "EXISTS (SELECT 1 FROM chat_generation WHERE id = %s AND attempt = %s AND worker_id = %s AND state = 'running')"
+    is_mine = "id = %s AND attempt = %s AND worker_id = %s AND state = 'running'"
+    guard = f"EXISTS (SELECT 1 FROM chat_generation WHERE {is_mine})"
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(
-            f"UPDATE chat_message SET text = %s, thinking = %s WHERE id = %s AND {guard}",  # noqa: S608 - constants only
+            f"UPDATE chat_message SET text = %s, thinking = %s WHERE id = %s AND {guard}",
             [(r.text, r.thinking, key(r.message_id), key(r.generation_id), r.attempt, worker_id) for r in rows],
         )
         cursor.executemany(
-            "UPDATE chat_generation SET last_seq = %s, thinking_tokens = %s, answer_tokens = %s "
-            "WHERE id = %s AND attempt = %s AND worker_id = %s AND state = 'running'",
+            f"UPDATE chat_generation SET last_seq = %s, thinking_tokens = %s, answer_tokens = %s WHERE {is_mine}",
             [
                 (r.last_seq, r.thinking_tokens, r.answer_tokens, key(r.generation_id), r.attempt, worker_id)
                 for r in rows
@@ -357,13 +367,12 @@ def checkpoint(worker_id: int, rows: Iterable[Checkpoint]) -> set[uuid.UUID]:
         )
     ids = [row.generation_id for row in rows]
     fresh = [row.generation_id for row in rows if row.has_token]
-    Generation.objects.filter(pk__in=fresh, first_token_at__isnull=True, state=State.RUNNING).update(first_token_at=Now())
+    Generation.objects.filter(pk__in=fresh, first_token_at__isnull=True, state=State.RUNNING).update(
+        first_token_at=Now()
+    )
     wanted = Generation.objects.filter(pk__in=ids, wants_stop=True, state=State.RUNNING)
     return set(wanted.values_list("pk", flat=True))
 
 
-def _database_uuid(value: uuid.UUID) -> object:
-    return value if connection.features.has_native_uuid_field else value.hex
-
-
-
+def _database_uuid(value: uuid.UUID) -> str:
+    return str(value) if connection.features.has_native_uuid_field else value.hex

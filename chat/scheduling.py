@@ -54,7 +54,13 @@ class Leader:
         self._shown: dict[str, int] = {}
 
     def loops(self) -> list[asyncio.Task[None]]:
-        coroutines = (self._lease(), self._lead(), self._show(), self._sweep(), doorbell.listen([LINE_BELL], self._heard))
+        coroutines = (
+            self._lease(),
+            self._lead(),
+            self._show(),
+            self._sweep(),
+            doorbell.listen([LINE_BELL], self._heard),
+        )
         return [asyncio.create_task(each) for each in coroutines]
 
     def _heard(self, channel: str, payload: bytes) -> None:
@@ -192,7 +198,7 @@ def reap(worker_ids: list[int]) -> None:
     rows = Generation.objects.filter(worker_id__in=worker_ids, state=State.RUNNING).select_related("message")
     for row in rows:
         outcome = _last_words(row)
-        if settlement.settle(row.pk, row.attempt, row.worker_id, outcome):
+        if row.worker_id and settlement.settle(row.pk, row.attempt, row.worker_id, outcome):
             settlement.announce_end(row.pk)
             _fence(row)
     Worker.objects.filter(pk__in=worker_ids, seen_at__lt=Now() - timedelta(seconds=fleet.REAP_AFTER_SECONDS)).delete()

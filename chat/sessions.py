@@ -29,7 +29,11 @@ class Sessions:
     def __init__(self) -> None:
         self._sockets: dict[int, set[ChatConsumer]] = defaultdict(set)
         self._revs: Counter[int] = Counter()
-        self._tasks = [asyncio.create_task(doorbell.listen(["r1:user"], self._heard)), asyncio.create_task(self._watch())]
+        self._telling: set[asyncio.Task[None]] = set()
+        self._tasks = [
+            asyncio.create_task(doorbell.listen(["r1:user"], self._heard)),
+            asyncio.create_task(self._watch()),
+        ]
 
     def join(self, socket: ChatConsumer) -> bool:
         """False when the person has too many open already."""
@@ -56,7 +60,9 @@ class Sessions:
         user_id, what = msgspec.msgpack.decode(payload)
         self._revs[user_id] += 1
         for socket in list(self._sockets.get(user_id, ())):
-            asyncio.ensure_future(socket.news_of_user(self._revs[user_id], what))
+            telling = asyncio.ensure_future(socket.news_of_user(self._revs[user_id], what))
+            self._telling.add(telling)
+            telling.add_done_callback(self._telling.discard)
 
     async def _watch(self) -> None:
         while True:
@@ -85,14 +91,11 @@ def _without_rights(sockets: list[ChatConsumer]) -> list[ChatConsumer]:
         )
     )
     keys = {socket.scope["session"].session_key for socket in sockets}
-    open_keys = set(
-        Session.objects.filter(pk__in=keys, expire_date__gt=Now()).values_list("session_key", flat=True)
-    )
+    open_keys = set(Session.objects.filter(pk__in=keys, expire_date__gt=Now()).values_list("session_key", flat=True))
     return [
         socket
         for socket in sockets
-        if users.get(socket.user.pk) != socket.user.rights_epoch
-        or socket.scope["session"].session_key not in open_keys
+        if users.get(socket.user.pk) != socket.user.rights_epoch or socket.scope["session"].session_key not in open_keys
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -44,6 +44,7 @@ class Outcome:
     thinking_ms: int | None = None
     prefill_ms: int = 0
     decode_ms: int = 0
+    has_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Settled:
     sha256: str
 
 
-def settle(generation_id: uuid.UUID, attempt: int, worker_id: int | None, outcome: Outcome) -> bool:
+def settle(generation_id: uuid.UUID, attempt: int, worker_id: int, outcome: Outcome) -> bool:
     """End a running generation exactly once; False when another attempt, worker or end came first."""
     with transaction.atomic():
         moved = Generation.objects.filter(
@@ -76,6 +77,9 @@ def settle(generation_id: uuid.UUID, attempt: int, worker_id: int | None, outcom
         row = Generation.objects.select_related("user__main_group", "token", "deployment__engine__host").get(
             pk=generation_id
         )
+        if outcome.has_token and row.started_at is not None:
+            first = row.started_at + timedelta(milliseconds=outcome.prefill_ms)
+            Generation.objects.filter(pk=generation_id).update(first_token_at=first)
         _write_text(row, outcome)
         _bill(row, outcome)
         fleet.give_slot_back(generation_id)
@@ -127,6 +131,8 @@ def settled(generation_id: uuid.UUID) -> Settled | None:
 
 
 def _write_text(row: Generation, outcome: Outcome) -> None:
+    if row.message_id is None:
+        return
     Message.objects.filter(pk=row.message_id).update(
         text=outcome.text,
         thinking=outcome.thinking,
@@ -157,7 +163,7 @@ def _bill(row: Generation, outcome: Outcome) -> None:
 
 def _charge(row: Generation, outcome: Outcome) -> int:
     """GPU ms by the newest rate card; 0 where nothing was measured yet."""
-    card = RateCard.objects.filter(deployment_id=row.deployment_id).order_by("-valid_from").first()
+    card = RateCard.objects.filter(deployment=row.deployment).order_by("-valid_from").first()
     if card is None:
         return 0
     prompt = (outcome.prompt_tokens - outcome.cached_tokens) * card.prefill_us_per_token

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -179,8 +180,8 @@ class Writer:
             await pipe.execute()
 
     async def _find_place(self, log_: Log) -> None:
-        last = await self._redis.xrevrange(key(log_.generation), count=1)
-        place = Position.parse(last[0][0].decode()) if last else Position()
+        last: Any = await self._redis.xrevrange(key(log_.generation), count=1)
+        place = _position(last[0][0]) if last else Position()
         log_.is_fenced = place.attempt > log_.attempt
         if place.attempt == log_.attempt:
             log_.has_begun, log_.written = True, min(place.n, len(log_.entries))
@@ -199,9 +200,7 @@ class Writer:
             commands = 0 if log_.has_begun else self._queue_begin(pipe, log_)
             for entry in log_.unwritten:
                 commands += self._queue_entry(pipe, log_, entry)
-                news.append(
-                    [log_.generation, log_.attempt, entry.n - 1, entry.n, entry.kind, entry.text, entry.tokens]
-                )
+                news.append([log_.generation, log_.attempt, entry.n - 1, entry.n, entry.kind, entry.text, entry.tokens])
             sent.append((log_, commands, len(log_.entries)))
         pipe.publish(LIVE_BELL, msgspec.msgpack.encode(news))
         results = await pipe.execute(raise_on_error=False)
@@ -223,7 +222,7 @@ class Writer:
                 raise RedisError(str(failed[0]))
 
     def _queue_begin(self, pipe: Redis, log_: Log) -> int:
-        pipe.xadd(key(log_.generation), {"k": BEGIN, "d": "", "c": 0}, id=f"{log_.attempt}-0")  # type: ignore[arg-type]
+        pipe.xadd(key(log_.generation), {"k": BEGIN, "d": "", "c": 0}, id=f"{log_.attempt}-0")
         pipe.expire(key(log_.generation), LIVE_TTL_SECONDS)
         return 2
 
@@ -233,23 +232,27 @@ class Writer:
         return 1
 
 
+def _position(raw_id: Any) -> Position:
+    return Position.parse(raw_id.decode())
+
+
 async def read_after(redis: Redis, generation: str, after: Position) -> list[tuple[int, Entry]]:
     """Up to 256 entries behind `after` as (attempt, entry), `begin` marks included. Raises RedisError."""
-    rows = await redis.xrange(key(generation), min=f"({after}" if after.attempt else "-", count=READ_COUNT)
+    rows: Any = await redis.xrange(key(generation), min=f"({after}" if after.attempt else "-", count=READ_COUNT)
     found = []
     for raw_id, fields in rows:
-        place = Position.parse(raw_id.decode())
+        place = _position(raw_id)
         entry = Entry(place.n, fields[b"k"].decode(), fields[b"d"].decode(), int(fields[b"c"]))
         found.append((place.attempt, entry))
     return found
 
 
-def whole(redis: object, generation: str, attempt: int) -> dict[str, str] | None:
+def whole(redis: Any, generation: str, attempt: int) -> dict[str, str] | None:
     """The text of one attempt by kind, for whoever ends it in place of a dead runner; None if the log is not whole.
 
     `redis` is a blocking client.
     """
-    rows = redis.xrange(key(generation), min=f"{attempt}-0", max=f"{attempt}-18446744073709551615")  # type: ignore[attr-defined]
+    rows = redis.xrange(key(generation), min=f"{attempt}-0", max=f"{attempt}-18446744073709551615")
     if not rows or rows[0][1][b"k"] != BEGIN.encode():
         return None
     text = {THINKING: "", ANSWER: ""}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "r1web.settings")
 
@@ -12,9 +13,10 @@ http = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
+
 from chat.origin import SameOrigin
 from chat.routing import websocket_urlpatterns
 
 application = ProtocolTypeRouter(
-    {"http": http, "websocket": SameOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))}
+    {"http": http, "websocket": SameOrigin(AuthMiddlewareStack(URLRouter(cast(Any, websocket_urlpatterns))))}
 )

@@ -157,7 +157,11 @@ SITE_NAME = _("R1 Web")
 
 def _broker(url: str) -> str:
     """Celery's name for the same Redis: a unix socket has a scheme of its own there."""
-    return url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=") if url.startswith("unix") else url
+    return (
+        url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
+        if url.startswith("unix")
+        else url
+    )
 
 
 CELERY_BROKER_URL = _broker(REDIS_URL)

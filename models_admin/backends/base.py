@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
+Role = Literal["system", "user", "assistant"]
 Think = Literal["auto", "on", "off"]
 Channel = Literal["thinking", "answer"]
 Ending = Literal["stop", "length"]
@@ -77,7 +78,7 @@ class BrokeOff(BackendError):
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
 
 
