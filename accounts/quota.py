@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -55,6 +55,7 @@ def reserve(*, user: User, token: ApiToken | None, generation_id: UUID, model_ke
         counters = _counters(_limits(user, token, model_key), timezone.now())
         for counter in counters:
             _take(counter, amounts.of(counter.limit.unit))
+        rows: Sequence[QuotaCounter | None] = counters or [None]
         Reservation.objects.bulk_create(
             Reservation(
                 generation_id=generation_id,
@@ -62,7 +63,7 @@ def reserve(*, user: User, token: ApiToken | None, generation_id: UUID, model_ke
                 amount=amounts.of(counter.limit.unit) if counter else amounts.gpu_ms,
                 expires_at=expires_at,
             )
-            for counter in counters or [None]
+            for counter in rows
         )
 
 

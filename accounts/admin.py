@@ -1,0 +1,164 @@
+"""People, groups, tokens, limits and the ledger, for admins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group as DjangoGroup
+from django.db.models import Count, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from accounts import tokens
+from accounts.models import ApiToken, Group, LedgerEntry, QuotaLimit, User
+
+# Our own groups pay and weigh; Django's have the same name and no use here.
+admin.site.unregister(DjangoGroup)
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rows that are looked at, not written."""
+
+    actions_on_bottom = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
+    list_display = ("username", "main_group", "is_active", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser", "main_group")
+    list_select_related = ("main_group",)
+    search_fields = ("username", "first_name", "last_name", "email")
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        (_("Person"), {"fields": ("first_name", "last_name", "email", "main_group")}),
+        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"classes": ("wide",), "fields": ("username", "main_group", "password1", "password2")}),)
+    actions = ("deactivate", "activate")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Nobody gives himself more rights than he has."""
+        own = super().get_readonly_fields(request, obj)
+        return own if _is_superuser(request) else (*own, "is_staff", "is_superuser")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        is_above = obj is not None and obj.is_superuser and not _is_superuser(request)
+        return super().has_change_permission(request, obj) and not is_above
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        is_above = obj is not None and obj.is_superuser and not _is_superuser(request)
+        return super().has_delete_permission(request, obj) and not is_above
+
+    @admin.action(description=_("Deactivate: signed out everywhere, tokens refused"), permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._switch(request, queryset, is_active=False)
+
+    @admin.action(description=_("Activate"), permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._switch(request, queryset, is_active=True)
+
+    def _switch(self, request: HttpRequest, queryset: QuerySet[User], *, is_active: bool) -> None:
+        people = [
+            person
+            for person in queryset.exclude(pk=request.user.pk or 0)
+            if self.has_change_permission(request, person)
+        ]
+        for person in people:  # saved one by one: saving is what cuts their sockets
+            person.is_active = is_active
+            person.save(update_fields=["is_active"])
+        said = ngettext("%(count)d person changed.", "%(count)d people changed.", len(people))
+        self.message_user(request, said % {"count": len(people)})
+
+
+@admin.register(Group)
+class GroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "weight", "may_use_cloud", "people")
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        rows: QuerySet[Group] = super().get_queryset(request)
+        return rows.annotate(people_count=Count("members"))
+
+    @admin.display(description=_("People"), ordering="people_count")
+    def people(self, group: Group) -> int:
+        return int(group.people_count)  # type: ignore[attr-defined]
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "user", "prefix", "created_at", "expires_at", "last_used_at", "revoked_at")
+    list_select_related = ("user",)
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    search_fields = ("name", "prefix", "user__username")
+    autocomplete_fields = ("user",)
+    fields = ("user", "name", "expires_at", "keeps_conversations")
+    actions = ("revoke",)
+
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
+        return self.fields if obj is None else (*self.fields, "prefix", "created_at", "last_used_at", "revoked_at")
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("accounts.change_apitoken"))
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: ModelForm[ApiToken], change: bool) -> None:
+        made, secret = tokens.create(
+            obj.user, obj.name, expires_at=obj.expires_at, keeps_conversations=obj.keeps_conversations
+        )
+        obj.pk, obj.prefix = made.pk, made.prefix
+        request.new_secret = secret  # type: ignore[attr-defined]
+
+    def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
+        """The only page that ever shows the secret; a redirect would have to store it."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("The token was made"),
+            "opts": self.opts,
+            "token": obj,
+            "secret": request.new_secret,  # type: ignore[attr-defined]
+        }
+        return TemplateResponse(request, "admin/accounts/apitoken/made.html", context)
+
+    @admin.action(description=_("Revoke: refused from now on"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        for token in queryset:
+            tokens.revoke(token)
+        self.message_user(request, _("The tokens are refused from now on."), messages.SUCCESS)
+
+
+@admin.register(QuotaLimit)
+class QuotaLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("subject_kind", "subject_id", "model_key", "amount", "unit", "window")
+    list_filter = ("subject_kind", "unit", "window")
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(ReadOnly):
+    list_display = ("at", "model_key", "source", "group_name", "prompt_tokens", "thinking_tokens", "answer_tokens")
+    list_filter = ("source", "model_key")
+    ordering = ("-at",)
+
+
+def _is_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_superuser)

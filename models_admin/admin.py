@@ -1,0 +1,89 @@
+"""Hosts, engines, models and deployments, for admins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.validators import URLValidator
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from models_admin import secrets
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host
+
+
+@admin.register(Host)
+class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "seen_at", "is_draining")
+    fields = ("name", "queue", "is_draining")
+
+
+class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The key goes in and never comes out."""
+
+    new_key = forms.CharField(
+        label=_("New key"),
+        required=False,
+        strip=True,
+        max_length=500,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text=_("Stored encrypted and never shown. Empty keeps the key as it is."),
+    )
+    forget_key = forms.BooleanField(label=_("Forget the key"), required=False)
+    base_url = forms.CharField(
+        label=_("Address"),
+        max_length=300,
+        validators=[URLValidator(schemes=["http", "https"], message=_("Not an address."))],
+    )
+
+    class Meta:
+        model = Engine
+        fields = ("host", "kind", "base_url")
+
+    def clean_base_url(self) -> str:
+        return str(self.cleaned_data["base_url"]).rstrip("/")
+
+
+@admin.register(Engine)
+class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = EngineForm
+    list_display = ("base_url", "kind", "host", "has_key", "is_launched", "build")
+    list_filter = ("kind", "host")
+    list_select_related = ("host",)
+    readonly_fields = ("is_launched", "build")
+    fields = ("host", "kind", "base_url", "new_key", "forget_key", "is_launched", "build")
+
+    @admin.display(description=_("Key"), boolean=True)
+    def has_key(self, engine: Engine) -> bool:
+        return bool(engine.secret)
+
+    def save_model(self, request: HttpRequest, obj: Engine, form: Any, change: bool) -> None:
+        if form.cleaned_data["forget_key"]:
+            obj.secret = ""
+        elif form.cleaned_data["new_key"]:
+            obj.secret = secrets.encrypt(form.cleaned_data["new_key"])
+        super().save_model(request, obj, form, change)
+
+
+class ArtifactInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Artifact
+    fields = ("source", "ref", "quantisation", "digest")
+    extra = 0
+
+
+@admin.register(CatalogueModel)
+class CatalogueModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("name", "key", "is_visible")
+    search_fields = ("name", "key")
+    inlines = (ArtifactInline,)
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("artifact", "engine", "state", "state_since", "context_tokens", "slots", "tokens_per_second")
+    list_filter = ("state",)
+    list_select_related = ("artifact", "engine")
+    readonly_fields = ("state", "state_since")
+    fields = ("artifact", "engine", "context_tokens", "slots", "tokens_per_second", "state", "state_since")
