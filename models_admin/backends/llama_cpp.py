@@ -97,6 +97,11 @@ class LlamaCpp:
         facts = await self.facts()
         self._context = facts.context_tokens or 4096
         for model in await self.models():
-            self._known |= {model.name, PurePosixPath(model.name).stem}
+            self._known.update(names_of(model.name))
         if name not in self._known:
             raise ModelMissing(f"{name} is not among {sorted(self._known)}")
+
+
+def names_of(listed: str) -> tuple[str, ...]:
+    """The names by which a listed model may be asked for: llama.cpp without an alias lists the file's path."""
+    return (listed, PurePosixPath(listed).stem) if listed.endswith(".gguf") else (listed,)

@@ -1,0 +1,152 @@
+"""Making a running engine known to the site: its address, key, model and slots."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from django.db import transaction
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+
+from models_admin import fleet, secrets
+from models_admin.backends import DRIVERS, open_driver
+from models_admin.backends.base import BackendError, Endpoint, EngineFacts, WrongKey
+from models_admin.backends.http_client import base_of
+from models_admin.backends.llama_cpp import names_of
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
+
+DEMO_MODEL = "r1-tiny"
+DEMO_NAME = "R1 Tiny (demo)"
+DEFAULT_SLOTS = 4
+DEFAULT_CONTEXT = 4096
+
+
+class AttachError(Exception):
+    """What is wrong with the wish, as a sentence for the person who made it."""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A wish to attach. None = ask the engine; `key` None = keep the stored one. Context is tokens per slot."""
+
+    url: str
+    kind: str
+    model: str
+    slots: int | None = None
+    context: int | None = None
+    key: str | None = field(default=None, repr=False)
+    tokens_per_second: int | None = None
+    is_launched: bool = False
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Attached:
+    deployment: Deployment
+    warnings: list[str]
+
+
+def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
+    """Store engine, model, artifact and deployment; doing it again updates them.
+
+    What the engine's silence or answer gives reason to doubt is a warning, or AttachError with `must_answer`.
+    """
+    url = _checked(wish)
+    known = _known_engine(wish, url)
+    key = wish.key if wish.key is not None else (secrets.decrypt(known.secret) if known and known.secret else "")
+    facts, warnings = asyncio.run(_probe(Endpoint(url, key, wish.kind), wish.model))
+    if must_answer and warnings:
+        raise AttachError(warnings[0])
+    with transaction.atomic():
+        engine = _store_engine(known or Engine(host=fleet.local_host()), wish, url, key, facts)
+        deployment = _store_deployment(engine, wish, facts)
+    return Attached(deployment, warnings)
+
+
+def _checked(wish: Attachment) -> str:
+    """The engine's address in its one form. Raises AttachError."""
+    url = base_of(wish.url)
+    if wish.kind not in DRIVERS:
+        kinds = ", ".join(sorted(DRIVERS))
+        raise AttachError(_("There is no engine of kind “%(kind)s”; use one of: %(kinds)s.") % {"kind": wish.kind, "kinds": kinds})  # fmt: skip  # noqa: E501
+    if not _is_address(url):
+        raise AttachError(_("“%(url)s” is no engine's address; write it like http://127.0.0.1:8080.") % {"url": wish.url})  # fmt: skip  # noqa: E501
+    if not wish.model.strip():
+        raise AttachError(_("Name the model as the engine calls it."))
+    for value, name in (
+        (wish.slots, "slots"),
+        (wish.context, "context"),
+        (wish.tokens_per_second, "tokens-per-second"),
+    ):
+        if value is not None and value < 1:
+            raise AttachError(_("%(name)s is %(value)d; it must be 1 or more.") % {"name": name, "value": value})
+    return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    is_plain = not (parts.query or parts.fragment or parts.username or any(c.isspace() for c in url))
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and has_port and is_plain
+
+
+def _known_engine(wish: Attachment, url: str) -> Engine | None:
+    if wish.is_launched:
+        # The engine of the site's own start may come back on another port.
+        engines = Engine.objects.filter(is_launched=True, kind=wish.kind, deployments__artifact__ref=wish.model)
+        if engine := engines.first():
+            return engine
+    return Engine.objects.filter(host=fleet.local_host(), base_url=url).first()
+
+
+async def _probe(endpoint: Endpoint, model: str) -> tuple[EngineFacts, list[str]]:
+    """What the engine says of itself, and what speaks against it."""
+    async with open_driver(endpoint) as driver:
+        health = await driver.health()
+        if not health.is_ready:
+            return EngineFacts(), [_("The engine at %(url)s does not answer yet (%(why)s).") % {"url": endpoint.base_url, "why": health.detail}]  # fmt: skip  # noqa: E501
+        try:
+            served = [name for row in await driver.models() for name in names_of(row.name)]
+            facts = await driver.facts()
+        except WrongKey:
+            return EngineFacts(), [_("The engine at %(url)s refuses the key.") % {"url": endpoint.base_url}]
+        except BackendError as error:
+            return EngineFacts(), [_("The engine at %(url)s does not say what it serves (%(why)s).") % {"url": endpoint.base_url, "why": error.code}]  # fmt: skip  # noqa: E501
+    if served and model not in served:
+        return facts, [_("The engine does not serve “%(model)s”, but %(served)s.") % {"model": model, "served": ", ".join(served)}]  # fmt: skip  # noqa: E501
+    return facts, []
+
+
+def _store_engine(engine: Engine, wish: Attachment, url: str, key: str, facts: EngineFacts) -> Engine:
+    engine.kind = wish.kind
+    engine.base_url = url
+    engine.is_launched = wish.is_launched
+    engine.secret = secrets.encrypt(key) if key else ""
+    engine.build = facts.build or engine.build
+    engine.save()
+    return engine
+
+
+def _store_deployment(engine: Engine, wish: Attachment, facts: EngineFacts) -> Deployment:
+    name = wish.name or (DEMO_NAME if wish.model == DEMO_MODEL else wish.model)
+    model, is_new = CatalogueModel.objects.get_or_create(key=wish.model, defaults={"name": name})
+    if wish.name and not is_new and model.name != wish.name:
+        model.name = wish.name
+        model.save(update_fields=["name"])
+    artifact, _is_new = Artifact.objects.get_or_create(
+        source="api", ref=wish.model, digest="", defaults={"model": model}
+    )
+    deployment = Deployment.objects.filter(engine=engine, artifact=artifact).first()
+    deployment = deployment or Deployment(engine=engine, artifact=artifact, slots=0, context_tokens=0)
+    deployment.slots = wish.slots or facts.slots or deployment.slots or DEFAULT_SLOTS
+    deployment.context_tokens = wish.context or facts.context_tokens or deployment.context_tokens or DEFAULT_CONTEXT
+    deployment.tokens_per_second = wish.tokens_per_second
+    if deployment.state != Deployment.State.WARM:
+        deployment.state, deployment.state_since = Deployment.State.WARM, now()
+    deployment.save()
+    return deployment
