@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import quote
 
 from r1web.supervisor import browser_libraries, engine, stamps, translations
 from r1web.supervisor.arguments import ROOT
@@ -97,9 +98,23 @@ def attach_engine(site: Site, number: int) -> Iterator[None]:
     stamps.write(stamp, digest)
 
 
-def first_admin(site: Site) -> Tool:
-    """Make the user admin from the password file, or print the path of the one-time set-up link."""
+def first_admin(site: Site) -> Tool | None:
+    """Make the user admin from the password file, or print the path of the one-time set-up link.
+
+    None where an administrator exists: starting Django to learn that would take a second of every start.
+    """
     file = site.arguments.admin_password_file
     if file:
         return Tool(site, "create_admin", "--password-file", str(file))
-    return Tool(site, "setup_link")
+    return None if _has_admin(site) else Tool(site, "setup_link")
+
+
+def _has_admin(site: Site) -> bool:
+    if site.database_path is None:
+        return False
+    question = "SELECT EXISTS (SELECT 1 FROM accounts_user WHERE is_superuser AND is_active)"
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(site.database_path))}?mode=ro", uri=True)) as database:
+            return bool(database.execute(question).fetchone()[0])
+    except sqlite3.Error:
+        return False

@@ -115,7 +115,7 @@ class Supervisor:
             if self._engine_port:
                 for _ in setup.attach_engine(self._site, self._engine_port):
                     engine.wait(self._site, self._engine_port)
-            link = admin.output(failing_means="The first administrator could not be prepared")
+            link = admin.output(failing_means="The first administrator could not be prepared") if admin else ""
             self._wait_until_ready()
         self._tell(link.splitlines()[-1] if link else "")
 
@@ -126,7 +126,7 @@ class Supervisor:
             if time.monotonic() > end:
                 missing = health.open_checks(self._site)
                 raise CannotGoOn(f"The site did not get ready ({missing}): the logs in {self._site.logs} say why.")
-            time.sleep(TICK_SECONDS)
+            time.sleep(2 * TICK_SECONDS)
 
     def _tell(self, link: str) -> None:
         addresses = self._site.addresses()
