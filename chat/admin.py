@@ -27,7 +27,8 @@ class ConversationAdmin(ReadOnly):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(message_count=Count("messages"))
+        counted: QuerySet[Any] = rows.annotate(message_count=Count("messages"))
+        return counted
 
     @admin.display(description=_("Title"), ordering="title")
     def title_or_id(self, conversation: Conversation) -> str:

@@ -34,16 +34,16 @@ class ChatConsumer(AsyncWebsocketConsumer):
         user = cast("User | AnonymousUser", self.scope["user"])
         if isinstance(user, AnonymousUser) or not user.is_authenticated:
             await self.accept()
-            await self._bye(protocol.CLOSE_RIGHTS, "signed_out")
+            await self.bye(protocol.CLOSE_RIGHTS, "signed_out")
             return
         self.user = await database_sync_to_async(User.objects.get)(pk=user.pk)
         await self.accept()
         if not sessions.shared().join(self):
-            await self._bye(protocol.CLOSE_SOCKETS, "too_many_sockets")
+            await self.bye(protocol.CLOSE_SOCKETS, "too_many_sockets")
             return
-        self.delivery = Delivery(self._send, self._cut)
+        self.delivery = Delivery(self._send, self.cut)
         loop = asyncio.get_running_loop()
-        self.deadline = loop.call_later(protocol.HELLO_DEADLINE_SECONDS, self._cut, protocol.CLOSE_FRAME, "no_hello")
+        self.deadline = loop.call_later(protocol.HELLO_DEADLINE_SECONDS, self.cut, protocol.CLOSE_FRAME, "no_hello")
 
     async def disconnect(self, code: int) -> None:
         sessions.shared().leave(self)
@@ -64,7 +64,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             self.delivery.acknowledge(wish.g, Position.parse(wish.s))
             return
         if not await sessions.may_stay(self):
-            await self._bye(protocol.CLOSE_RIGHTS, "signed_out")
+            await self.bye(protocol.CLOSE_RIGHTS, "signed_out")
             return
         try:
             await self._answer(wish)
@@ -146,10 +146,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
     async def _send(self, text: str) -> None:
         await self.send(text_data=text)
 
-    def _cut(self, code: int, text: str) -> None:
-        self.farewell = asyncio.ensure_future(self._bye(code, text))
+    def cut(self, code: int, text: str) -> None:
+        self.farewell = asyncio.ensure_future(self.bye(code, text))
 
-    async def _bye(self, code: int, text: str) -> None:
+    async def bye(self, code: int, text: str) -> None:
         """Say why, then close. Nothing is delivered after it."""
         if self.delivery is not None:
             await self.delivery.close()

@@ -220,9 +220,9 @@ def starters() -> list[dict[str, str]]:
     """First questions that even the demo model answers well."""
     return [
         {"icon": "proof", "title": _("Add two numbers"), "text": "12+34=?"},
-        {"icon": "draft", "title": _("Sort a list"), "text": _("Sort: 7, 3, 9, 1")},
+        {"icon": "draft", "title": _("Sort a list"), "text": _("Sort: 31, 8, 19")},
         {"icon": "terminal", "title": _("Write some code"), "text": _("Write hello world in Python")},
         {"icon": "scales", "title": _("Make a table"), "text": _("Table of fruits")},
         {"icon": "info", "title": _("Look up a formula"), "text": _("What is the quadratic formula?")},
-        {"icon": "check", "title": _("All at once"), "text": _("Show me code, a table and a formula")},
+        {"icon": "clock", "title": _("Count up"), "text": _("Count from 1 to 20")},
     ]

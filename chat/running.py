@@ -82,9 +82,9 @@ def claim(generation_id: uuid.UUID, attempt: int, worker_id: int) -> Work | None
     if not moved:
         settlement.end_unstarted(generation_id, State.STOPPED, "stopped") if _is_unwanted(generation_id) else None
         return None
-    row = Generation.objects.select_related("deployment__engine", "deployment__artifact", "message__conversation").get(
-        pk=generation_id
-    )
+    row = Generation.objects.select_related(
+        "deployment__engine", "deployment__artifact__model", "message__conversation"
+    ).get(pk=generation_id)
     assert row.message is not None and row.deployment is not None
     deployment = row.deployment
     return Work(
@@ -110,13 +110,13 @@ def _request(row: Generation, answer: Message, deployment: Deployment) -> base.C
     """Earlier turns without their thinking, up to the question; an empty answer of a failed turn is left out."""
     path = history.path_to(answer.conversation, answer.parent_id)
     turns = tuple(base.ChatMessage(cast(base.Role, m.role), m.text) for m in path if m.text)
-    options = row.options
+    options, model = row.options, deployment.artifact.model
     return base.ChatRequest(
         model=deployment.artifact.ref,
         messages=turns,
-        max_tokens=options.get("max_tokens") or deployment.context_tokens,
-        temperature=options.get("temperature"),
-        top_p=options.get("top_p"),
+        max_tokens=options.get("max_tokens"),
+        temperature=options.get("temperature", model.temperature),
+        top_p=options.get("top_p", model.top_p),
         seed=options.get("seed"),
         stop=tuple(options.get("stop") or ()),
         think=options.get("think", "auto"),

@@ -64,6 +64,13 @@ class Sessions:
             self._telling.add(telling)
             telling.add_done_callback(self._telling.discard)
 
+    async def say_bye(self) -> None:
+        """The process ends: every page is told to come back, within a second."""
+        sockets = [socket for mine in self._sockets.values() for socket in mine]
+        byes = [asyncio.ensure_future(socket.bye(protocol.CLOSE_RESTART, "restart")) for socket in sockets]
+        if byes:
+            await asyncio.wait(byes, timeout=1)
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
@@ -75,7 +82,7 @@ class Sessions:
             except DatabaseError:
                 continue
             for socket in lost:
-                socket._cut(protocol.CLOSE_RIGHTS, "signed_out")
+                socket.cut(protocol.CLOSE_RIGHTS, "signed_out")
 
 
 async def may_stay(socket: ChatConsumer) -> bool:

@@ -69,6 +69,9 @@ class CatalogueModel(models.Model):
     key = models.CharField(_("model"), max_length=200, unique=True)
     name = models.CharField(_("name"), max_length=120)
     is_visible = models.BooleanField(_("visible"), default=True)
+    # DeepSeek recommends 0.6 and 0.95 for R1; engines' own defaults differ from each other.
+    temperature = models.FloatField(_("temperature"), default=0.6)
+    top_p = models.FloatField(_("top-p"), default=0.95)
 
     class Meta:
         verbose_name = _("model")

@@ -9,143 +9,213 @@ import accounts.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='CatalogueModel',
+            name="CatalogueModel",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200, unique=True, verbose_name='model')),
-                ('name', models.CharField(max_length=120, verbose_name='name')),
-                ('is_visible', models.BooleanField(default=True, verbose_name='visible')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=200, unique=True, verbose_name="model")),
+                ("name", models.CharField(max_length=120, verbose_name="name")),
+                ("is_visible", models.BooleanField(default=True, verbose_name="visible")),
             ],
             options={
-                'verbose_name': 'model',
-                'verbose_name_plural': 'models',
+                "verbose_name": "model",
+                "verbose_name_plural": "models",
             },
         ),
         migrations.CreateModel(
-            name='Engine',
+            name="Engine",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('llama.cpp', 'llama.cpp'), ('openai-compatible', 'OpenAI-compatible')], max_length=30, verbose_name='kind')),
-                ('base_url', models.CharField(max_length=300, verbose_name='address')),
-                ('secret', models.TextField(blank=True, default='', editable=False)),
-                ('is_launched', models.BooleanField(default=False, verbose_name='launched by the site')),
-                ('build', models.CharField(blank=True, max_length=120, verbose_name='build')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("llama.cpp", "llama.cpp"), ("openai-compatible", "OpenAI-compatible")],
+                        max_length=30,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("base_url", models.CharField(max_length=300, verbose_name="address")),
+                ("secret", models.TextField(blank=True, default="", editable=False)),
+                ("is_launched", models.BooleanField(default=False, verbose_name="launched by the site")),
+                ("build", models.CharField(blank=True, max_length=120, verbose_name="build")),
             ],
             options={
-                'verbose_name': 'engine',
-                'verbose_name_plural': 'engines',
+                "verbose_name": "engine",
+                "verbose_name_plural": "engines",
             },
         ),
         migrations.CreateModel(
-            name='Host',
+            name="Host",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=80, unique=True, verbose_name='name')),
-                ('queue', models.CharField(max_length=80, unique=True)),
-                ('seen_at', models.DateTimeField(null=True, verbose_name='seen')),
-                ('is_draining', models.BooleanField(default=False)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=80, unique=True, verbose_name="name")),
+                ("queue", models.CharField(max_length=80, unique=True)),
+                ("seen_at", models.DateTimeField(null=True, verbose_name="seen")),
+                ("is_draining", models.BooleanField(default=False)),
             ],
             options={
-                'verbose_name': 'host',
-                'verbose_name_plural': 'hosts',
+                "verbose_name": "host",
+                "verbose_name_plural": "hosts",
             },
         ),
         migrations.CreateModel(
-            name='Artifact',
+            name="Artifact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(default='api', max_length=10)),
-                ('ref', models.CharField(max_length=300)),
-                ('digest', models.CharField(blank=True, default='', max_length=100)),
-                ('quantisation', models.CharField(blank=True, default='', max_length=40)),
-                ('bytes', models.BigIntegerField(null=True)),
-                ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='artifacts', to='models_admin.cataloguemodel')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source", models.CharField(default="api", max_length=10)),
+                ("ref", models.CharField(max_length=300)),
+                ("digest", models.CharField(blank=True, default="", max_length=100)),
+                ("quantisation", models.CharField(blank=True, default="", max_length=40)),
+                ("bytes", models.BigIntegerField(null=True)),
+                (
+                    "model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="artifacts",
+                        to="models_admin.cataloguemodel",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Deployment',
+            name="Deployment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('context_tokens', models.PositiveIntegerField(verbose_name='context')),
-                ('slots', models.PositiveIntegerField(verbose_name='slots')),
-                ('state', models.CharField(choices=[('stopped', 'stopped'), ('starting', 'starting'), ('warm', 'warm'), ('draining', 'draining'), ('quarantined', 'quarantined'), ('failed', 'failed')], default='warm', max_length=12, verbose_name='state')),
-                ('state_since', models.DateTimeField(auto_now_add=True, verbose_name='since')),
-                ('tokens_per_second', models.PositiveIntegerField(blank=True, null=True, verbose_name='paced to tokens/s')),
-                ('artifact', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='models_admin.artifact', verbose_name='artifact')),
-                ('engine', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='models_admin.engine', verbose_name='engine')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("context_tokens", models.PositiveIntegerField(verbose_name="context")),
+                ("slots", models.PositiveIntegerField(verbose_name="slots")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("stopped", "stopped"),
+                            ("starting", "starting"),
+                            ("warm", "warm"),
+                            ("draining", "draining"),
+                            ("quarantined", "quarantined"),
+                            ("failed", "failed"),
+                        ],
+                        default="warm",
+                        max_length=12,
+                        verbose_name="state",
+                    ),
+                ),
+                ("state_since", models.DateTimeField(auto_now_add=True, verbose_name="since")),
+                (
+                    "tokens_per_second",
+                    models.PositiveIntegerField(blank=True, null=True, verbose_name="paced to tokens/s"),
+                ),
+                (
+                    "artifact",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deployments",
+                        to="models_admin.artifact",
+                        verbose_name="artifact",
+                    ),
+                ),
+                (
+                    "engine",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deployments",
+                        to="models_admin.engine",
+                        verbose_name="engine",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'deployment',
-                'verbose_name_plural': 'deployments',
+                "verbose_name": "deployment",
+                "verbose_name_plural": "deployments",
             },
         ),
         migrations.AddField(
-            model_name='engine',
-            name='host',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='engines', to='models_admin.host', verbose_name='host'),
+            model_name="engine",
+            name="host",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="engines",
+                to="models_admin.host",
+                verbose_name="host",
+            ),
         ),
         migrations.CreateModel(
-            name='RateCard',
+            name="RateCard",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('valid_from', models.DateTimeField(auto_now_add=True)),
-                ('prefill_us_per_token', models.PositiveIntegerField()),
-                ('decode_us_per_token', models.PositiveIntegerField()),
-                ('load_ms', models.PositiveIntegerField(default=0)),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rate_cards', to='models_admin.deployment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("valid_from", models.DateTimeField(auto_now_add=True)),
+                ("prefill_us_per_token", models.PositiveIntegerField()),
+                ("decode_us_per_token", models.PositiveIntegerField()),
+                ("load_ms", models.PositiveIntegerField(default=0)),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="rate_cards",
+                        to="models_admin.deployment",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SlotLease',
+            name="SlotLease",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('holder', models.UUIDField(default=accounts.ids.uuid7, unique=True)),
-                ('since', models.DateTimeField(auto_now_add=True)),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='slot_leases', to='models_admin.deployment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                ("holder", models.UUIDField(default=accounts.ids.uuid7, unique=True)),
+                ("since", models.DateTimeField(auto_now_add=True)),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="slot_leases",
+                        to="models_admin.deployment",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120, unique=True)),
-                ('epoch', models.UUIDField(default=uuid.uuid4)),
-                ('seen_at', models.DateTimeField()),
-                ('is_draining', models.BooleanField(default=False)),
-                ('host', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='models_admin.host')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120, unique=True)),
+                ("epoch", models.UUIDField(default=uuid.uuid4)),
+                ("seen_at", models.DateTimeField()),
+                ("is_draining", models.BooleanField(default=False)),
+                (
+                    "host",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to="models_admin.host"),
+                ),
             ],
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.UniqueConstraint(fields=('source', 'ref', 'digest'), name='artifact_one_per_digest'),
+            model_name="artifact",
+            constraint=models.UniqueConstraint(fields=("source", "ref", "digest"), name="artifact_one_per_digest"),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.UniqueConstraint(fields=('engine', 'artifact'), name='deployment_one_per_artifact'),
+            model_name="deployment",
+            constraint=models.UniqueConstraint(fields=("engine", "artifact"), name="deployment_one_per_artifact"),
         ),
         migrations.AddConstraint(
-            model_name='deployment',
-            constraint=models.CheckConstraint(condition=models.Q(('slots__gte', 1)), name='deployment_has_a_slot'),
+            model_name="deployment",
+            constraint=models.CheckConstraint(condition=models.Q(("slots__gte", 1)), name="deployment_has_a_slot"),
         ),
         migrations.AddConstraint(
-            model_name='engine',
-            constraint=models.UniqueConstraint(fields=('host', 'base_url'), name='engine_one_per_address'),
+            model_name="engine",
+            constraint=models.UniqueConstraint(fields=("host", "base_url"), name="engine_one_per_address"),
         ),
         migrations.AddConstraint(
-            model_name='slotlease',
-            constraint=models.UniqueConstraint(models.F('deployment'), models.F('number'), name='slotlease_one_holder_per_slot'),
+            model_name="slotlease",
+            constraint=models.UniqueConstraint(
+                models.F("deployment"), models.F("number"), name="slotlease_one_holder_per_slot"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='slotlease',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='slotlease_counts_from_one'),
+            model_name="slotlease",
+            constraint=models.CheckConstraint(condition=models.Q(("number__gte", 1)), name="slotlease_counts_from_one"),
         ),
     ]
