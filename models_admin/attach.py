@@ -134,7 +134,9 @@ def _store_engine(engine: Engine, wish: Attachment, url: str, key: str, facts: E
 
 def _store_deployment(engine: Engine, wish: Attachment, facts: EngineFacts) -> Deployment:
     name = wish.name or (DEMO_NAME if wish.model == DEMO_MODEL else wish.model)
-    model, is_new = CatalogueModel.objects.get_or_create(key=wish.model, defaults={"name": name})
+    # The demo model knows one right answer to its exercises; sampling only makes it err.
+    temperature = {"temperature": 0.0} if wish.model == DEMO_MODEL else {}
+    model, is_new = CatalogueModel.objects.get_or_create(key=wish.model, defaults={"name": name, **temperature})
     if wish.name and not is_new and model.name != wish.name:
         model.name = wish.name
         model.save(update_fields=["name"])
