@@ -5,11 +5,11 @@ redis-py's own asyncio pool raises beyond 100 connections, and a blocking read o
 
 from __future__ import annotations
 
+from redis import Redis as BlockingRedis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis import Redis as BlockingRedis
 
 CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 5.0
