@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from contextvars import Context
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -174,8 +175,9 @@ def _finished(user: User, submitted: Submitted, end: End) -> Finished:
 
 
 def _stop_soon(user: User, generation_id: UUID) -> None:
-    # In a task of its own: the one that runs this is being cancelled.
-    task = asyncio.get_running_loop().create_task(_stop(user, generation_id))
+    # In a task of its own: the one that runs this is being cancelled. In a context of its own:
+    # the thread that the request's context names for database work ends with the request.
+    task = asyncio.get_running_loop().create_task(_stop(user, generation_id), context=Context())
     _stopping.add(task)
     task.add_done_callback(_stopping.discard)
 
