@@ -38,6 +38,7 @@ def _interface() -> dict[str, str]:
         "write_next": _("Write the next question; it is sent when this answer ends"),
         "stopped": _("Stopped. The text above is saved."),
         "stopped_empty": _("Stopped before the first word."),
+        "ended_empty": _("The model ended without an answer. Try again, or ask for less at once."),
         "try_again": _("Try again"),
         "text_is_saved": _("The text above is saved and counted once."),
         "question_is_saved": _("Your question is saved."),

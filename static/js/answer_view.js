@@ -112,7 +112,8 @@ export class AnswerView {
     this.end.replaceChildren();
     this.foot.hidden = false;
     if (answer.state === "failed") this.end.append(broken(answer, words));
-    if (answer.state === "stopped") this.end.append(stopped(answer, words));
+    if (answer.state === "stopped") this.end.append(note("stop", words.say(answer.answer ? "stopped" : "stopped_empty")));
+    if (answer.state === "done" && !answer.answer.trim()) this.end.append(note("info", words.say("ended_empty")));
     const copy = this.foot.querySelector('[data-action="copy"]');
     if (copy instanceof HTMLElement) copy.hidden = answer.answer === "";
     if (answer.state === "failed") this.foot.hidden = !this.foot.querySelector(".versions:not([hidden])");
@@ -129,11 +130,11 @@ export function part(article, name) {
   return /** @type {HTMLElement} */ (article.querySelector(`[data-part="${name}"]`));
 }
 
-/** @param {import("./answer.js").Answer} answer @param {import("./i18n.js").Words} words */
-function stopped(answer, words) {
+/** @param {string} picture @param {string} sentence @returns {HTMLElement} a quiet line under the text */
+function note(picture, sentence) {
   const line = element("p", "seam");
   line.setAttribute("role", "note");
-  line.append(icon("stop", "icon--small"), words.say(answer.answer ? "stopped" : "stopped_empty"));
+  line.append(icon(picture, "icon--small"), sentence);
   return line;
 }
 

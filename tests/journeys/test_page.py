@@ -88,7 +88,7 @@ def test_the_look_is_remembered(page: Page) -> None:
 
 def test_a_phone_has_the_list_in_a_drawer_and_nothing_sticks_out(visit: Any) -> None:
     page: Page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).sign_in()
-    ask(page, "Show me code, a table and a formula")
+    ask(page, "Write a Python function for Fibonacci")
     wait_until_done(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("button", name="Show conversations").click()
@@ -103,7 +103,7 @@ def test_axe_finds_nothing(visit: Any, scheme: str) -> None:
         assert results.violations_count == 0, results.generate_report()
         if "/c/" in page.url:
             break
-        ask(page, "Show me code, a table and a formula")
+        ask(page, "Write a Python function for Fibonacci")
         wait_until_done(page)
 
 
