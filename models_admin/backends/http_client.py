@@ -7,6 +7,7 @@ aiohttp under httpx's interface costs half of httpx's own transport per event; i
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, cast
@@ -19,7 +20,10 @@ from httpx_aiohttp import AiohttpTransport
 from models_admin.backends.base import BackendError, BadRequest, BrokeOff, Endpoint, Unreachable
 from models_admin.backends.openai_wire import read_error
 
+_TLS = ssl.create_default_context()  # reading the certificates takes 50 ms: once
 _MAX_ERROR_BYTES = 64 * 1024
+_WATCH_SECONDS = 0.25
+_TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, TimeoutError, OSError)
 
 
 def base_of(url: str) -> str:
@@ -29,7 +33,8 @@ def base_of(url: str) -> str:
 
 def _session() -> aiohttp.ClientSession:
     # limit 0: aiohttp's default of 100 connections would queue the 101st stream without a word.
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0))
+    connector = aiohttp.TCPConnector(limit=0, ssl=_TLS)
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector)
 
 
 class EngineHttp:
@@ -47,7 +52,7 @@ class EngineHttp:
             self._client = httpx.AsyncClient(
                 base_url=base_of(endpoint.base_url),
                 headers=headers,
-                transport=AiohttpTransport(client=_session, trust_env=False),
+                transport=AiohttpTransport(client=_session, verify=_TLS, trust_env=False),
                 timeout=httpx.Timeout(None, connect=self.limits.connect),
                 trust_env=False,
             )
@@ -86,7 +91,11 @@ class EngineHttp:
             if response.status_code != 200:
                 raise await self._refusal(response)
             async with aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw())) as chunks:
-                yield ChunkStream(chunks, self.limits.first_token, self.limits.silence)
+                stream = ChunkStream(chunks, self.limits.first_token, self.limits.silence)
+                try:
+                    yield stream
+                finally:
+                    stream.close()
         finally:
             await response.aclose()
 
@@ -106,15 +115,21 @@ class EngineHttp:
 
 class ChunkStream:
     """Bytes as they come. Silence is measured from the last token, not from the last byte:
-    llama.cpp pings every 30 s whatever its model does."""
+    llama.cpp pings every 30 s whatever its model does.
 
-    __slots__ = ("_chunks", "_deadline", "_loop", "_silence", "has_begun")
+    One timer per stream: a timeout around every read costs 4 µs per token.
+    """
 
-    def __init__(self, chunks: AsyncIterator[bytes], first_token: float, silence: float) -> None:
+    __slots__ = ("_chunks", "_deadline", "_is_silent", "_loop", "_silence", "_timer", "_waiting", "has_begun")
+
+    def __init__(self, chunks: AsyncGenerator[bytes, None], first_token: float, silence: float) -> None:
         self._chunks = chunks
         self._loop = asyncio.get_running_loop()
         self._silence = silence
         self._deadline = self._loop.time() + first_token
+        self._timer = self._loop.call_at(self._loop.time() + min(first_token, silence), self._watch)
+        self._waiting: asyncio.Task[Any] | None = None
+        self._is_silent = False
         self.has_begun = False
 
     def note_token(self) -> None:
@@ -123,18 +138,43 @@ class ChunkStream:
 
     async def next(self) -> bytes | None:
         """The next bytes; None at the end. Raises BrokeOff, or Unreachable before the first token."""
-        with _told_as_ours(has_begun=self.has_begun):
-            async with asyncio.timeout_at(self._deadline):
-                return await anext(self._chunks, None)
+        self._waiting = asyncio.current_task()
+        try:
+            return await self._chunks.__anext__()
+        except StopAsyncIteration:
+            return None
+        except asyncio.CancelledError:
+            if not self._is_silent or self._waiting is None or self._waiting.uncancel() > 0:
+                raise
+            raise _as_ours(TimeoutError("no token for too long"), has_begun=self.has_begun) from None
+        except _TRANSPORT_ERRORS as error:
+            raise _as_ours(error, has_begun=self.has_begun) from error
+        finally:
+            self._waiting = None
+
+    def close(self) -> None:
+        self._timer.cancel()
+
+    def _watch(self) -> None:
+        now = self._loop.time()
+        if now >= self._deadline and self._waiting is not None:
+            self._is_silent = True
+            self._waiting.cancel()
+        else:
+            self._timer = self._loop.call_at(max(self._deadline, now + _WATCH_SECONDS), self._watch)
 
 
 @contextmanager
-def _told_as_ours(*, has_begun: bool = False) -> Iterator[None]:
+def _told_as_ours() -> Iterator[None]:
     try:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise BadRequest(f"not an address: {error}") from error
-    except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        cause = (error.__cause__ if isinstance(error, httpx.HTTPError) else None) or error
-        text = f"{type(cause).__name__}: {cause}"
-        raise BrokeOff(text) if has_begun else Unreachable(text) from error
+    except _TRANSPORT_ERRORS as error:
+        raise _as_ours(error) from error
+
+
+def _as_ours(error: Exception, *, has_begun: bool = False) -> BackendError:
+    cause = (error.__cause__ if isinstance(error, httpx.HTTPError) else None) or error
+    text = f"{type(cause).__name__}: {cause}"
+    return BrokeOff(text) if has_begun else Unreachable(text)
