@@ -77,6 +77,8 @@ def _sqlite(path: str) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
+        # A file: the default in memory has other locks than people meet.
+        "TEST": {"NAME": f"{path}-test"},
         "CONN_MAX_AGE": None,
         "OPTIONS": {
             "timeout": 20,

@@ -14,6 +14,7 @@ DATA_DIR = Path(env.text("R1WEB_DATA", str(BASE_DIR / "var"))).absolute()
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 DEBUG = env.boolean("R1WEB_DEBUG", False)
+TESTING = "pytest" in sys.modules
 SECRET_KEY = env.secret(Path(env.text("R1WEB_SECRET_KEY_FILE", str(DATA_DIR / "secret_key"))))
 HTTPS = env.boolean("R1WEB_HTTPS", False)
 PORT = env.integer("R1WEB_PORT", 8000, least=1, most=65535)
@@ -110,9 +111,12 @@ TIME_ZONE = "UTC"
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "staticfiles"
+STATIC_FILES = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": STATIC_FILES if not TESTING else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
 }
 WHITENOISE_KEEP_ONLY_HASHED_FILES = False
 WHITENOISE_MAX_AGE = 60
@@ -150,7 +154,6 @@ LOGGING = {
     "loggers": {"axes": {"level": "WARNING"}, "httpx": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }
 SILENCED_SYSTEM_CHECKS = [] if HTTPS else ["security.W004", "security.W008", "security.W012", "security.W016"]
-TESTING = "pytest" in sys.modules
 SITE_NAME = _("R1 Web")
 
 
