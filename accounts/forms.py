@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm, PasswordChangeForm
@@ -17,7 +17,7 @@ def _dress(form: forms.BaseForm) -> None:
 
 
 class SignInForm(AuthenticationForm):
-    error_messages: ClassVar = {
+    error_messages = {
         "invalid_login": _("User name and password do not match. Mind upper and lower case."),
         "inactive": _("This account is switched off. An admin can switch it on again."),
     }
@@ -40,7 +40,7 @@ class ChangePasswordForm(PasswordChangeForm):
         _dress(self)
 
 
-class SetupForm(BaseUserCreationForm):
+class SetupForm(BaseUserCreationForm):  # type: ignore[type-arg]  # not subscriptable at run time
     """Name and password of the first admin."""
 
     class Meta:

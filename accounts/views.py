@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
@@ -29,7 +27,7 @@ class SignIn(LoginView):
 
 
 class SignOut(LogoutView):
-    http_method_names: ClassVar = ["post", "options"]
+    http_method_names = ["post", "options"]
 
 
 class ChangePassword(PasswordChangeView):
@@ -71,7 +69,7 @@ def set_language(request: HttpRequest) -> HttpResponse:
 def set_theme(request: HttpRequest) -> HttpResponseRedirect:
     theme = request.POST.get("theme", "")
     if theme in ("", "light", "dark"):
-        User.objects.filter(pk=request.user.pk).update(theme=theme)
+        User.objects.filter(username=request.user.get_username()).update(theme=theme)
     target = request.POST.get("next", "/")
     is_ours = url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()})
     return HttpResponseRedirect(target if is_ours else "/")

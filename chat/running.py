@@ -33,6 +33,15 @@ State = Generation.State
 CHECKPOINT_SECONDS = 1.0
 SETTLE_TRIES = 20
 ANSWER_LIMIT = 2_000_000  # characters of thinking and answer together
+# Raw SQL: the ORM has no executemany for guarded updates, and one statement per answer took 795 ms instead of 45.
+WRITE_TEXT = """
+    UPDATE chat_message SET text = %s, thinking = %s WHERE id = %s AND EXISTS (
+        SELECT 1 FROM chat_generation WHERE id = %s AND attempt = %s AND worker_id = %s AND state = 'running')
+"""
+WRITE_PROGRESS = """
+    UPDATE chat_generation SET last_seq = %s, thinking_tokens = %s, answer_tokens = %s
+    WHERE id = %s AND attempt = %s AND worker_id = %s AND state = 'running'
+"""
 KINDS = {"thinking": THINKING, "answer": ANSWER}
 
 
@@ -351,15 +360,13 @@ def checkpoint(worker_id: int, rows: Iterable[Checkpoint]) -> set[uuid.UUID]:
     """Write all texts in one transaction, each guarded by attempt and worker; returns the ids that shall stop."""
     rows = list(rows)
     key = _database_uuid
-    is_mine = "id = %s AND attempt = %s AND worker_id = %s AND state = 'running'"
-    guard = f"EXISTS (SELECT 1 FROM chat_generation WHERE {is_mine})"
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(
-            f"UPDATE chat_message SET text = %s, thinking = %s WHERE id = %s AND {guard}",
+            WRITE_TEXT,
             [(r.text, r.thinking, key(r.message_id), key(r.generation_id), r.attempt, worker_id) for r in rows],
         )
         cursor.executemany(
-            f"UPDATE chat_generation SET last_seq = %s, thinking_tokens = %s, answer_tokens = %s WHERE {is_mine}",
+            WRITE_PROGRESS,
             [
                 (r.last_seq, r.thinking_tokens, r.answer_tokens, key(r.generation_id), r.attempt, worker_id)
                 for r in rows

@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 MERGE_SECONDS = 0.015
 RETRY_SECONDS = 0.3
-ENTRY_CHARACTERS = 16_384
+ENTRY_CHARACTERS = 4_096
 LIVE_TTL_SECONDS = 24 * 3600
 SEALED_TTL_SECONDS = 600
-READ_COUNT = 256
+READ_COUNT = 64
 THINKING, ANSWER, SEAL, BEGIN = "t", "a", "e", "b"
 
 
@@ -237,7 +237,7 @@ def _position(raw_id: Any) -> Position:
 
 
 async def read_after(redis: Redis, generation: str, after: Position) -> list[tuple[int, Entry]]:
-    """Up to 256 entries behind `after` as (attempt, entry), `begin` marks included. Raises RedisError."""
+    """Up to 64 entries behind `after` as (attempt, entry), `begin` marks included. Raises RedisError."""
     rows: Any = await redis.xrange(key(generation), min=f"({after}" if after.attempt else "-", count=READ_COUNT)
     found = []
     for raw_id, fields in rows:

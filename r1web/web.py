@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -14,9 +15,10 @@ def main() -> None:
     # Daphne installs Twisted's asyncio reactor on the loop that this policy makes.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.cli import CommandLineInterface
-    from twisted.internet import reactor
+    from twisted.internet import reactor as twisted_reactor
 
-    reactor.addSystemEventTrigger("before", "shutdown", _say_bye)  # type: ignore[attr-defined]
+    reactor: Any = twisted_reactor
+    reactor.addSystemEventTrigger("before", "shutdown", _say_bye)
     CommandLineInterface().run([*sys.argv[1:], "r1web.asgi:application"])
 
 

@@ -8,159 +8,288 @@ import accounts.ids
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_tables_of_the_stream'),
-        ('models_admin', '0001_tables_of_the_stream'),
+        ("accounts", "0001_tables_of_the_stream"),
+        ("models_admin", "0001_tables_of_the_stream"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Line',
+            name="Line",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=20, unique=True)),
-                ('leader', models.UUIDField(null=True)),
-                ('term', models.PositiveIntegerField(default=0)),
-                ('until', models.DateTimeField(null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=20, unique=True)),
+                ("leader", models.UUIDField(null=True)),
+                ("term", models.PositiveIntegerField(default=0)),
+                ("until", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Conversation',
+            name="Conversation",
             fields=[
-                ('id', models.UUIDField(default=accounts.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('title', models.CharField(blank=True, max_length=200, verbose_name='title')),
-                ('model_key', models.CharField(blank=True, max_length=200, verbose_name='model')),
-                ('source', models.CharField(choices=[('web', 'page'), ('api', 'API')], default='web', max_length=4, verbose_name='source')),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created')),
-                ('last_activity_at', models.DateTimeField(auto_now_add=True, verbose_name='last activity')),
-                ('deleted_at', models.DateTimeField(null=True, verbose_name='deleted')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conversations', to=settings.AUTH_USER_MODEL, verbose_name='user')),
+                ("id", models.UUIDField(default=accounts.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("title", models.CharField(blank=True, max_length=200, verbose_name="title")),
+                ("model_key", models.CharField(blank=True, max_length=200, verbose_name="model")),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[("web", "page"), ("api", "API")], default="web", max_length=4, verbose_name="source"
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="created")),
+                ("last_activity_at", models.DateTimeField(auto_now_add=True, verbose_name="last activity")),
+                ("deleted_at", models.DateTimeField(null=True, verbose_name="deleted")),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="conversations",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'conversation',
-                'verbose_name_plural': 'conversations',
+                "verbose_name": "conversation",
+                "verbose_name_plural": "conversations",
             },
         ),
         migrations.CreateModel(
-            name='Message',
+            name="Message",
             fields=[
-                ('id', models.UUIDField(default=accounts.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('role', models.CharField(choices=[('system', 'System'), ('user', 'User'), ('assistant', 'Assistant')], max_length=10)),
-                ('text', models.TextField(blank=True, default='')),
-                ('thinking', models.TextField(blank=True, default='')),
-                ('thinking_ms', models.PositiveIntegerField(null=True)),
-                ('model_key', models.CharField(blank=True, default='', max_length=200)),
-                ('finish', models.CharField(blank=True, default='', max_length=20)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='chat.conversation')),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='chat.message')),
+                ("id", models.UUIDField(default=accounts.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[("system", "System"), ("user", "User"), ("assistant", "Assistant")], max_length=10
+                    ),
+                ),
+                ("text", models.TextField(blank=True, default="")),
+                ("thinking", models.TextField(blank=True, default="")),
+                ("thinking_ms", models.PositiveIntegerField(null=True)),
+                ("model_key", models.CharField(blank=True, default="", max_length=200)),
+                ("finish", models.CharField(blank=True, default="", max_length=20)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="messages", to="chat.conversation"
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="children",
+                        to="chat.message",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Generation',
+            name="Generation",
             fields=[
-                ('id', models.UUIDField(default=accounts.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('client_key', models.UUIDField()),
-                ('request_digest', models.CharField(max_length=64)),
-                ('model_key', models.CharField(max_length=200, verbose_name='model')),
-                ('options', models.JSONField(default=dict)),
-                ('queue_class', models.CharField(choices=[('interactive', 'Interactive'), ('script', 'Script'), ('background', 'Background')], default='interactive', max_length=12)),
-                ('state', models.CharField(choices=[('waiting', 'waiting'), ('released', 'released'), ('running', 'running'), ('done', 'done'), ('stopped', 'stopped'), ('failed', 'failed')], default='waiting', max_length=10, verbose_name='state')),
-                ('reason', models.CharField(blank=True, default='', max_length=40, verbose_name='reason')),
-                ('wants_stop', models.BooleanField(default=False)),
-                ('attempt', models.PositiveIntegerField(default=0, verbose_name='attempt')),
-                ('estimate_gpu_ms', models.BigIntegerField(default=0)),
-                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='asked')),
-                ('released_at', models.DateTimeField(null=True, verbose_name='released')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='started')),
-                ('first_token_at', models.DateTimeField(null=True, verbose_name='first token')),
-                ('ended_at', models.DateTimeField(null=True, verbose_name='ended')),
-                ('last_seq', models.PositiveIntegerField(default=0)),
-                ('prompt_tokens', models.PositiveIntegerField(default=0)),
-                ('cached_tokens', models.PositiveIntegerField(default=0)),
-                ('thinking_tokens', models.PositiveIntegerField(default=0)),
-                ('answer_tokens', models.PositiveIntegerField(default=0)),
-                ('deployment', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='models_admin.deployment', verbose_name='deployment')),
-                ('token', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='accounts.apitoken')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='generations', to=settings.AUTH_USER_MODEL, verbose_name='user')),
-                ('worker', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='models_admin.worker')),
-                ('message', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='generations', to='chat.message')),
+                ("id", models.UUIDField(default=accounts.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ("client_key", models.UUIDField()),
+                ("request_digest", models.CharField(max_length=64)),
+                ("model_key", models.CharField(max_length=200, verbose_name="model")),
+                ("options", models.JSONField(default=dict)),
+                (
+                    "queue_class",
+                    models.CharField(
+                        choices=[("interactive", "Interactive"), ("script", "Script"), ("background", "Background")],
+                        default="interactive",
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "waiting"),
+                            ("released", "released"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("stopped", "stopped"),
+                            ("failed", "failed"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                        verbose_name="state",
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, default="", max_length=40, verbose_name="reason")),
+                ("wants_stop", models.BooleanField(default=False)),
+                ("attempt", models.PositiveIntegerField(default=0, verbose_name="attempt")),
+                ("estimate_gpu_ms", models.BigIntegerField(default=0)),
+                ("created_at", models.DateTimeField(auto_now_add=True, verbose_name="asked")),
+                ("released_at", models.DateTimeField(null=True, verbose_name="released")),
+                ("started_at", models.DateTimeField(null=True, verbose_name="started")),
+                ("first_token_at", models.DateTimeField(null=True, verbose_name="first token")),
+                ("ended_at", models.DateTimeField(null=True, verbose_name="ended")),
+                ("last_seq", models.PositiveIntegerField(default=0)),
+                ("prompt_tokens", models.PositiveIntegerField(default=0)),
+                ("cached_tokens", models.PositiveIntegerField(default=0)),
+                ("thinking_tokens", models.PositiveIntegerField(default=0)),
+                ("answer_tokens", models.PositiveIntegerField(default=0)),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        to="models_admin.deployment",
+                        verbose_name="deployment",
+                    ),
+                ),
+                (
+                    "token",
+                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to="accounts.apitoken"),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="generations",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
+                ),
+                (
+                    "worker",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, to="models_admin.worker"
+                    ),
+                ),
+                (
+                    "message",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="generations",
+                        to="chat.message",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'generation',
-                'verbose_name_plural': 'generations',
+                "verbose_name": "generation",
+                "verbose_name_plural": "generations",
             },
         ),
         migrations.AddField(
-            model_name='conversation',
-            name='active_leaf',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='chat.message'),
+            model_name="conversation",
+            name="active_leaf",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="chat.message"
+            ),
         ),
         migrations.CreateModel(
-            name='Segment',
+            name="Segment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('attempt', models.PositiveIntegerField()),
-                ('prompt_tokens', models.PositiveIntegerField(default=0)),
-                ('cached_tokens', models.PositiveIntegerField(default=0)),
-                ('thinking_tokens', models.PositiveIntegerField(default=0)),
-                ('answer_tokens', models.PositiveIntegerField(default=0)),
-                ('gpu_ms', models.BigIntegerField(default=0)),
-                ('finish', models.CharField(max_length=40)),
-                ('deployment', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='models_admin.deployment')),
-                ('generation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='segments', to='chat.generation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("attempt", models.PositiveIntegerField()),
+                ("prompt_tokens", models.PositiveIntegerField(default=0)),
+                ("cached_tokens", models.PositiveIntegerField(default=0)),
+                ("thinking_tokens", models.PositiveIntegerField(default=0)),
+                ("answer_tokens", models.PositiveIntegerField(default=0)),
+                ("gpu_ms", models.BigIntegerField(default=0)),
+                ("finish", models.CharField(max_length=40)),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, to="models_admin.deployment"
+                    ),
+                ),
+                (
+                    "generation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="segments", to="chat.generation"
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='message',
-            index=models.Index(fields=['conversation', 'created_at'], name='message_by_conversation'),
+            model_name="message",
+            index=models.Index(fields=["conversation", "created_at"], name="message_by_conversation"),
         ),
         migrations.AddConstraint(
-            model_name='message',
-            constraint=models.CheckConstraint(condition=models.Q(('role__in', ['system', 'user', 'assistant'])), name='message_role'),
+            model_name="message",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("role__in", ["system", "user", "assistant"])), name="message_role"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='message',
-            constraint=models.CheckConstraint(condition=models.Q(('parent', models.F('id')), _negated=True), name='message_not_its_own_parent'),
+            model_name="message",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("parent", models.F("id")), _negated=True), name="message_not_its_own_parent"
+            ),
         ),
         migrations.AddIndex(
-            model_name='generation',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['created_at', 'id'], name='generation_waiting'),
+            model_name="generation",
+            index=models.Index(
+                condition=models.Q(("state", "waiting")), fields=["created_at", "id"], name="generation_waiting"
+            ),
         ),
         migrations.AddIndex(
-            model_name='generation',
-            index=models.Index(condition=models.Q(('state__in', ['released', 'running'])), fields=['worker'], name='generation_held_by_worker'),
+            model_name="generation",
+            index=models.Index(
+                condition=models.Q(("state__in", ["released", "running"])),
+                fields=["worker"],
+                name="generation_held_by_worker",
+            ),
         ),
         migrations.AddIndex(
-            model_name='generation',
-            index=models.Index(condition=models.Q(('state__in', ['waiting', 'released', 'running'])), fields=['user', 'created_at'], name='generation_live_by_user'),
+            model_name="generation",
+            index=models.Index(
+                condition=models.Q(("state__in", ["waiting", "released", "running"])),
+                fields=["user", "created_at"],
+                name="generation_live_by_user",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.UniqueConstraint(fields=('user', 'client_key'), name='generation_one_per_client_key'),
+            model_name="generation",
+            constraint=models.UniqueConstraint(fields=("user", "client_key"), name="generation_one_per_client_key"),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['waiting', 'released', 'running'])), fields=('message',), name='generation_one_live_per_message'),
+            model_name="generation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["waiting", "released", "running"])),
+                fields=("message",),
+                name="generation_one_live_per_message",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='generation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('state__in', ['waiting', 'released', 'running'])), models.Q(('ended_at__isnull', False), ('state__in', ['done', 'stopped', 'failed'])), _connector='OR'), name='generation_ended_has_a_time'),
+            model_name="generation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("ended_at__isnull", True), ("state__in", ["waiting", "released", "running"])),
+                    models.Q(("ended_at__isnull", False), ("state__in", ["done", "stopped", "failed"])),
+                    _connector="OR",
+                ),
+                name="generation_ended_has_a_time",
+            ),
         ),
         migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(models.F('user'), models.OrderBy(models.F('last_activity_at'), descending=True), models.F('id'), condition=models.Q(('deleted_at__isnull', True)), name='conversation_list'),
+            model_name="conversation",
+            index=models.Index(
+                models.F("user"),
+                models.OrderBy(models.F("last_activity_at"), descending=True),
+                models.F("id"),
+                condition=models.Q(("deleted_at__isnull", True)),
+                name="conversation_list",
+            ),
         ),
         migrations.AddIndex(
-            model_name='conversation',
-            index=models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['deleted_at'], name='conversation_trash'),
+            model_name="conversation",
+            index=models.Index(
+                condition=models.Q(("deleted_at__isnull", False)), fields=["deleted_at"], name="conversation_trash"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='segment',
-            constraint=models.UniqueConstraint(fields=('generation', 'attempt'), name='segment_one_per_attempt'),
+            model_name="segment",
+            constraint=models.UniqueConstraint(fields=("generation", "attempt"), name="segment_one_per_attempt"),
         ),
     ]

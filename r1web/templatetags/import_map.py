@@ -29,7 +29,7 @@ def import_map(context: Context) -> SafeString:
     """The script element. It is inline by nature, so it carries the page's nonce."""
     nonce = getattr(context.get("request"), "csp_nonce", "")
     # A `<` inside a JSON string could end the element.
-    body = mark_safe(json.dumps({"imports": _imports()}).replace("<", "\\u003c"))
+    body = mark_safe(json.dumps({"imports": _imports()}).replace("<", "\\u003c"))  # nosec B308 B703
     return format_html('<script type="importmap" nonce="{}">{}</script>', nonce, body)
 
 
