@@ -39,6 +39,7 @@ def _interface() -> dict[str, str]:
         "stopped": _("Stopped. The text above is saved."),
         "stopped_empty": _("Stopped before the first word."),
         "ended_empty": _("The model ended without an answer. Try again, or ask for less at once."),
+        "new_chat": _("New chat"),
         "try_again": _("Try again"),
         "text_is_saved": _("The text above is saved and counted once."),
         "question_is_saved": _("Your question is saved."),

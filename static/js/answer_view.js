@@ -149,7 +149,9 @@ function broken(answer, words) {
   const hasText = answer.answer !== "" || answer.thinking !== "";
   why.textContent = [words.say(hasText ? "text_is_saved" : "question_is_saved"), words.say(`way.${code}`)].join(words.language.startsWith("zh") ? "" : " ");
   const ways = element("div", "broken__ways");
-  ways.append(way("regenerate", "again", words.say("try_again"), "button--primary"));
+  // The same text would be too long again.
+  if (answer.reason === "context_too_long") ways.append(newChat(words));
+  else ways.append(way("regenerate", "again", words.say("try_again"), "button--primary"));
   if (answer.answer) ways.append(way("copy", "copy", words.say("copy_what_there_is"), "button--quiet"));
   box.append(head, why, ways);
   return box;
@@ -162,4 +164,12 @@ function way(action, picture, label, look) {
   button.dataset.action = action;
   button.append(icon(picture, "icon--small"), label);
   return button;
+}
+
+/** @param {import("./i18n.js").Words} words */
+function newChat(words) {
+  const link = element("a", "button button--small button--primary");
+  link.setAttribute("href", "/");
+  link.append(icon("compose", "icon--small"), words.say("new_chat"));
+  return link;
 }

@@ -39,6 +39,9 @@ export class ThinkingView {
     if (node instanceof Text && text.startsWith(this.drawn)) node.appendData(text.slice(this.drawn.length));
     else this.text.textContent = text;
     this.drawn = text;
+    const { parentElement: viewport } = this.text;
+    // Old lines fade only where there are some: a single line would fade away as a whole.
+    if (viewport) this.details.classList.toggle("thinking--full", viewport.scrollHeight > viewport.clientHeight);
   }
 
   /** @param {{isThinking: boolean, ms: number, tokens: number}} counts */
