@@ -70,9 +70,13 @@ def _checked(wish: Attachment) -> str:
     url = base_of(wish.url)
     if wish.kind not in DRIVERS:
         kinds = ", ".join(sorted(DRIVERS))
-        raise AttachError(_("There is no engine of kind “%(kind)s”; use one of: %(kinds)s.") % {"kind": wish.kind, "kinds": kinds})  # fmt: skip  # noqa: E501
+        raise AttachError(
+            _("There is no engine of kind “%(kind)s”; use one of: %(kinds)s.") % {"kind": wish.kind, "kinds": kinds}
+        )
     if not _is_address(url):
-        raise AttachError(_("“%(url)s” is no engine's address; write it like http://127.0.0.1:8080.") % {"url": wish.url})  # fmt: skip  # noqa: E501
+        raise AttachError(
+            _("“%(url)s” is no engine's address; write it like http://127.0.0.1:8080.") % {"url": wish.url}
+        )
     if not wish.model.strip():
         raise AttachError(_("Name the model as the engine calls it."))
     for value, name in (
@@ -109,16 +113,24 @@ async def _probe(endpoint: Endpoint, model: str) -> tuple[EngineFacts, list[str]
     async with open_driver(endpoint) as driver:
         health = await driver.health()
         if not health.is_ready:
-            return EngineFacts(), [_("The engine at %(url)s does not answer yet (%(why)s).") % {"url": endpoint.base_url, "why": health.detail}]  # fmt: skip  # noqa: E501
+            return EngineFacts(), [
+                _("The engine at %(url)s does not answer yet (%(why)s).")
+                % {"url": endpoint.base_url, "why": health.detail}
+            ]
         try:
             served = [name for row in await driver.models() for name in names_of(row.name)]
             facts = await driver.facts()
         except WrongKey:
             return EngineFacts(), [_("The engine at %(url)s refuses the key.") % {"url": endpoint.base_url}]
         except BackendError as error:
-            return EngineFacts(), [_("The engine at %(url)s does not say what it serves (%(why)s).") % {"url": endpoint.base_url, "why": error.code}]  # fmt: skip  # noqa: E501
+            return EngineFacts(), [
+                _("The engine at %(url)s does not say what it serves (%(why)s).")
+                % {"url": endpoint.base_url, "why": error.code}
+            ]
     if served and model not in served:
-        return facts, [_("The engine does not serve “%(model)s”, but %(served)s.") % {"model": model, "served": ", ".join(served)}]  # fmt: skip  # noqa: E501
+        return facts, [
+            _("The engine does not serve “%(model)s”, but %(served)s.") % {"model": model, "served": ", ".join(served)}
+        ]
     return facts, []
 
 

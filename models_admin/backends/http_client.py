@@ -7,6 +7,7 @@ aiohttp under httpx's interface costs half of httpx's own transport per event; i
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -22,7 +23,7 @@ from models_admin.backends.openai_wire import read_error
 
 _TLS = ssl.create_default_context()  # reading the certificates takes 50 ms: once
 _MAX_ERROR_BYTES = 64 * 1024
-_WATCH_SECONDS = 0.25
+_NOT_SET = math.inf
 _TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -120,25 +121,38 @@ class ChunkStream:
     One timer per stream: a timeout around every read costs 4 µs per token.
     """
 
-    __slots__ = ("_chunks", "_deadline", "_is_silent", "_loop", "_silence", "_timer", "_waiting", "has_begun")
+    __slots__ = (
+        "_chunks",
+        "_deadline",
+        "_is_silent",
+        "_loop",
+        "_silence",
+        "_timer",
+        "_waiting",
+        "_watch_seconds",
+        "has_begun",
+    )
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], first_token: float, silence: float) -> None:
         self._chunks = chunks
         self._loop = asyncio.get_running_loop()
         self._silence = silence
         self._deadline = self._loop.time() + first_token
-        self._timer = self._loop.call_at(self._loop.time() + min(first_token, silence), self._watch)
+        self._watch_seconds = min(first_token, silence) / 4
+        self._timer = self._loop.call_later(self._watch_seconds, self._watch)
         self._waiting: asyncio.Task[Any] | None = None
         self._is_silent = False
         self.has_begun = False
 
     def note_token(self) -> None:
         self.has_begun = True
-        self._deadline = self._loop.time() + self._silence
+        self._deadline = _NOT_SET
 
     async def next(self) -> bytes | None:
         """The next bytes; None at the end. Raises BrokeOff, or Unreachable before the first token."""
         self._waiting = asyncio.current_task()
+        if self._deadline == _NOT_SET:  # from now: a reader may have taken its time in between
+            self._deadline = self._loop.time() + self._silence
         try:
             return await self._chunks.__anext__()
         except StopAsyncIteration:
@@ -156,12 +170,11 @@ class ChunkStream:
         self._timer.cancel()
 
     def _watch(self) -> None:
-        now = self._loop.time()
-        if now >= self._deadline and self._waiting is not None:
+        if self._waiting is not None and self._loop.time() >= self._deadline:
             self._is_silent = True
             self._waiting.cancel()
         else:
-            self._timer = self._loop.call_at(max(self._deadline, now + _WATCH_SECONDS), self._watch)
+            self._timer = self._loop.call_later(self._watch_seconds, self._watch)
 
 
 @contextmanager
