@@ -10,7 +10,7 @@ from types import FrameType
 
 import psutil
 
-from r1web.supervisor import certificate, children, engine, health, redis_server, settings_file, setup
+from r1web.supervisor import children, engine, health, redis_server, settings_file, setup
 from r1web.supervisor.children import Command
 from r1web.supervisor.crew import Crew
 from r1web.supervisor.failure import CannotGoOn
@@ -155,6 +155,9 @@ def _web(site: Site) -> Command:
     host, port = site.arguments.host, site.arguments.port
     listen = ["-b", host, "-p", str(port)]
     if site.arguments.tls:
+        # Loading the cryptography library takes 10 MB: only where it is needed.
+        from r1web.supervisor import certificate
+
         public, private = (_escaped(str(path)) for path in certificate.files(site.data, site.hosts))
         listen = ["-e", f"ssl:{port}:privateKey={private}:certKey={public}:interface={_escaped(host)}"]
     words = [sys.executable, "-m", "r1web.web", *listen]

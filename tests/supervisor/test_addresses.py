@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 import subprocess
+import urllib.parse
+import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -23,14 +26,30 @@ def outer_address() -> str:
     return found[0]
 
 
-def test_with_host_the_site_answers_at_the_machines_other_address(tmp_path: Path) -> None:
-    address, site = outer_address(), SiteProcess(tmp_path / "data", free_port(), "--host", "0.0.0.0")
+def sign_in(base: str, password: str) -> int:
+    """Sign in as a browser would, Origin and cookies included; returns the last page's status."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    page = browser.open(f"{base}/signin/", timeout=10).read().decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert token
+    fields = {"csrfmiddlewaretoken": token[1], "username": "admin", "password": password}
+    wish = urllib.request.Request(f"{base}/signin/", urllib.parse.urlencode(fields).encode(), {"Origin": base})
+    with browser.open(wish, timeout=10) as answer:
+        assert "/signin/" not in answer.url, "still at the door"
+        status: int = answer.status
+        return status
+
+
+def test_with_host_one_signs_in_at_the_machines_other_address(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("correct horse battery\n")
+    words = ("--host", "0.0.0.0", "--admin-password-file", str(tmp_path / "password"))
+    address, site = outer_address(), SiteProcess(tmp_path / "data", free_port(), *words)
     try:
         site.wait_until_ready()
-        assert f"http://{address}:{site.port}/" in site.output
-        line = http.client.HTTPConnection(address, site.port, timeout=10)
-        line.request("GET", "/signin/")
-        assert line.getresponse().status == http.HTTPStatus.OK
+        base = f"http://{address}:{site.port}"
+        assert f"{base}/" in site.output
+        assert "/setup/" not in site.output
+        assert sign_in(base, "correct horse battery") == http.HTTPStatus.OK
     finally:
         site.end()
 
