@@ -21,7 +21,7 @@ from typing import Any
 import uvloop
 
 from tests import scripted_text
-from tests.scripted_wire import Connection, Request, error_body, event, head, token_event
+from tests.scripted_wire import Connection, Request, error_body, event, head, overflow_body, prompt_tokens, token_event
 
 TICK_SECONDS = 0.005
 TOKENS_PER_WRITE = 32
@@ -61,10 +61,7 @@ class Engine:
             busy = {answer.slot for answer in self.running}
             return 200, [{"id": n, "n_ctx": options.context, "is_processing": n in busy} for n in range(options.slots)]
         if request.path == "/props":
-            settings = {"n_ctx": options.context}
-            return 200, {
-                "total_slots": options.slots, "default_generation_settings": settings, "build_info": "scripted"
-            }  # fmt: skip
+            return 200, {"total_slots": options.slots, "default_generation_settings": {"n_ctx": options.context}}
         if request.path == "/v1/chat/completions/input_tokens":
             return 200, {"input_tokens": prompt_tokens(json.loads(request.body))}
         return 404, error_body(404, "File Not Found", "not_found_error")
@@ -223,29 +220,11 @@ class Answer:
         engine.admit()
 
 
-def prompt_tokens(body: dict[str, Any]) -> int:
-    """Words, as this engine's tokens; one for every four characters of a long word."""
-    text = " ".join(str(message.get("content")) for message in body["messages"])
-    return sum(1 + len(word) // 16 for word in text.split())
-
-
-def overflow_body(kind: str, asked: int, limit: int) -> object:
-    """The refusal of a long prompt in llama.cpp's words or in vLLM's."""
-    if kind == "llama.cpp":
-        message = f"request ({asked} tokens) exceeds the available context size ({limit} tokens), try increasing it"
-        body = {"code": 400, "message": message, "type": "exceed_context_size_error"}
-        return {"error": {**body, "n_prompt_tokens": asked, "n_ctx": limit}}
-    message = f"This model's maximum context length is {limit} tokens. However, your request has {asked} input tokens."
-    return error_body(400, message, "BadRequestError")
-
-
 async def serve(options: argparse.Namespace) -> None:
     engine = Engine(options)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(engine.respond), "127.0.0.1", options.port, backlog=1024)
     port = server.sockets[0].getsockname()[1]
-    if options.port_file:
-        options.port_file.write_text(str(port))
     print(f"scripted engine on http://127.0.0.1:{port}", flush=True)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -255,8 +234,7 @@ async def serve(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--port-file", type=Path, help="where to write the port that was taken")
+    parser.add_argument("--port", type=int, default=0, help="0 = any free one; the first line printed names it")
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--pace", type=float, default=50.0, help="tokens per second and stream; 0 = unpaced")
     parser.add_argument("--log", type=Path)

@@ -124,3 +124,19 @@ def event(model: str, delta: dict[str, Any] | None, reason: str | None = None, u
 def token_event(model: str, channel: str, text: str) -> bytes:
     """The event of one token; the streams of a bench all say the same words."""
     return event(model, {channel: text})
+
+
+def prompt_tokens(body: dict[str, Any]) -> int:
+    """Words, as this engine's tokens; one for every four characters of a long word."""
+    text = " ".join(str(message.get("content")) for message in body["messages"])
+    return sum(1 + len(word) // 16 for word in text.split())
+
+
+def overflow_body(kind: str, asked: int, limit: int) -> object:
+    """The refusal of a long prompt in llama.cpp's words or in vLLM's."""
+    if kind == "llama.cpp":
+        message = f"request ({asked} tokens) exceeds the available context size ({limit} tokens), try increasing it"
+        body = {"code": 400, "message": message, "type": "exceed_context_size_error"}
+        return {"error": {**body, "n_prompt_tokens": asked, "n_ctx": limit}}
+    message = f"This model's maximum context length is {limit} tokens. However, your request has {asked} input tokens."
+    return error_body(400, message, "BadRequestError")
