@@ -18,6 +18,8 @@ from r1web.supervisor.terminal import say, step
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 NO_TESTS_FOUND = 5
+# Also run what takes minutes: random faults, soak, real engines.
+LONG = "--long"
 
 
 def main(words: list[str]) -> int:
@@ -27,7 +29,7 @@ def main(words: list[str]) -> int:
             values.pop(name, None)
         try:
             _prepare(values)
-            statuses = _some(values, words) if words else _everything(values)
+            statuses = _everything(values, words) if set(words) <= {LONG} else _some(values, words)
         except CannotGoOn as problem:
             print(problem, file=sys.stderr)
             return 2
@@ -59,17 +61,20 @@ def _add_packages(*names: str) -> None:
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names], env=quiet)
 
 
-def _everything(values: Mapping[str, str]) -> list[int]:
+def _everything(values: Mapping[str, str], words: list[str]) -> list[int]:
     return [
         _run([sys.executable, "-m", "r1web.supervisor.checks"], values),
         _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}) if _script_tests() else 0,
-        _some(values, [])[0],
+        _some(values, words)[0],
         _on_postgres(values),
     ]
 
 
 def _some(values: Mapping[str, str], words: list[str]) -> list[int]:
-    return [_run([sys.executable, "-m", "pytest", "--durations=10", *words], values)]
+    chosen = [word for word in words if word != LONG]
+    if LONG not in words and "-m" not in words:
+        chosen += ["-m", "not long"]
+    return [_run([sys.executable, "-m", "pytest", "--durations=10", *chosen], values)]
 
 
 def _on_postgres(values: Mapping[str, str]) -> int:
