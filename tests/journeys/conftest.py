@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.journeys.running_site import Site, running_site
 
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 # The browser's own words about a lost connection are no fault of the page.
@@ -15,13 +17,6 @@ EXPECTED = ("WebSocket connection to", "net::ERR_", "Failed to load resource")
 SECONDS = 1000
 PATIENCE = 40 * SECONDS
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-
-
-class Site(Protocol):
-    """What the fixture `site` gives: the running site and its admin's password."""
-
-    url: str
-    admin_password: str
 
 
 class Visitor:
@@ -62,6 +57,12 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_site(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture

@@ -1,0 +1,76 @@
+"""The whole site, started by its own command on a free port with data of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 180
+END_SECONDS = 45
+
+
+@dataclass(frozen=True)
+class Site:
+    url: str
+    admin_password: str
+    data: Path
+
+
+@contextmanager
+def running_site(folder: Path) -> Iterator[Site]:
+    """Start `bin/up`, wait until it is ready, and end it afterwards. Raises with its words where it fails."""
+    port = _free_port()
+    site = Site(f"http://localhost:{port}", secrets.token_urlsafe(12), folder / "data")
+    password_file = folder / "password"
+    password_file.write_text(site.admin_password)
+    words = [str(ROOT / "bin" / "up"), "--port", str(port), "--data", str(site.data)]
+    words += ["--admin-password-file", str(password_file)]
+    values = {name: value for name, value in os.environ.items() if not name.startswith("R1WEB_")}
+    for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
+        values.pop(name, None)
+    output = folder / "up.log"
+    with output.open("wb") as log:
+        process = subprocess.Popen(words, cwd=ROOT, env=values, stdout=log, stderr=log, start_new_session=True)
+        try:
+            _wait_until_ready(process, site, output)
+            yield site
+        finally:
+            _end(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+    return number
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], site: Site, output: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        with suppress(OSError), urllib.request.urlopen(f"{site.url}/healthz", timeout=5) as answer:
+            if answer.status == 200:
+                return
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.3)
+    raise AssertionError(f"the site did not get ready:\n{output.read_text()}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask, then ask again (which skips the drain), then insist."""
+    for ask in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            process.send_signal(ask)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=END_SECONDS)
+            return
