@@ -24,6 +24,7 @@ class _Process:
 
     runner: Runner | None = None
     leader: scheduling.Leader | None = None
+    is_draining = False
     tasks: list[Any]
 
 
@@ -40,17 +41,19 @@ async def _start(worker_id: int) -> None:
 
 @worker_shutting_down.connect
 def drain(**kwargs: Any) -> None:
-    """Celery itself waits for running tasks; after the drain they end with their text kept."""
-    threading.Thread(target=_drain, name="drain").start()
+    """Celery itself waits for running tasks; after the drain they end with their text kept. A second signal ends it."""
+    seconds = 0 if _Process.is_draining else settings.DRAIN_SECONDS
+    _Process.is_draining = True
+    threading.Thread(target=_drain, args=[seconds], name="drain").start()
 
 
-def _drain() -> None:
+def _drain(seconds: float) -> None:
     runner, leader = _Process.runner, _Process.leader
     if runner is None or leader is None:
         return
     leader.is_draining, leader.is_leading = True, False
     scheduling.give_up_lease(leader.id)
-    loop_thread.start(runner.drain(settings.DRAIN_SECONDS)).result()
+    loop_thread.start(runner.drain(seconds)).result()
     log.info("drained")
 
 

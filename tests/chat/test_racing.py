@@ -1,0 +1,76 @@
+"""Many at once, on real rows that every thread sees."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from accounts.models import Reservation, User
+from chat import errors, generation, running, scheduling
+from chat.generation import Ask, Submitted
+from chat.models import Generation, Message
+from models_admin import fleet
+from models_admin.models import Deployment, SlotLease
+
+pytestmark = [pytest.mark.concurrent, pytest.mark.django_db(transaction=True)]
+THREADS = 16
+
+
+def at_once(function: Callable[[int], object]) -> list[object]:
+    def call(number: int) -> object:
+        try:
+            return function(number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(call, range(THREADS)))
+
+
+@pytest.fixture
+def deployment(transactional_db: None, deployment: Deployment) -> Deployment:
+    return deployment
+
+
+def test_the_same_wish_sent_by_many_is_one(deployment: Deployment) -> None:
+    person = User.objects.create_user("ann")
+    wish = Ask(key=uuid.uuid4(), text="hello", model="known")
+    made = at_once(lambda _number: generation.submit(person, wish))
+    assert len({each.generation for each in made if isinstance(each, Submitted)}) == 1
+    assert (Generation.objects.count(), Message.objects.count(), Reservation.objects.count()) == (1, 2, 1)
+
+
+def test_two_tabs_press_regenerate_and_both_follow_one_answer(deployment: Deployment) -> None:
+    person = User.objects.create_user("ann")
+    first = generation.submit(person, Ask(key=uuid.uuid4(), text="hello", model="known"))
+    generation.stop(first.generation, by=person)
+
+    def press(_number: int) -> object:
+        try:
+            return generation.regenerate(person, first.answer, uuid.uuid4())
+        except errors.StillAnswering:
+            return None
+
+    assert sum(each is not None for each in at_once(press)) == 1
+
+
+def test_slots_are_never_oversubscribed_by_many_leaders(deployment: Deployment) -> None:
+    people = [User.objects.create_user(f"p{number}") for number in range(6)]
+    for person in people:
+        generation.submit(person, Ask(key=uuid.uuid4(), text="hello", model="known"))
+    at_once(lambda _number: scheduling.release_what_can_run())
+    assert SlotLease.objects.count() == deployment.slots
+    assert Generation.objects.filter(state="released").count() == deployment.slots
+
+
+def test_many_runners_claim_and_one_gets_it(deployment: Deployment) -> None:
+    person = User.objects.create_user("ann")
+    made = generation.submit(person, Ask(key=uuid.uuid4(), text="hello", model="known"))
+    scheduling.release_what_can_run()
+    workers = [fleet.register_worker(f"w{number}").pk for number in range(THREADS)]
+    claims = at_once(lambda number: running.claim(made.generation, 1, workers[number]))
+    assert sum(claim is not None for claim in claims) == 1
