@@ -117,6 +117,15 @@ async def test_a_model_that_is_not_served_is_missing(engine: RunningEngine, driv
         await collect(driver, asking(engine, "hi", model="no-such-model"))
 
 
+async def test_an_engine_that_answers_under_any_name_is_asked_what_it_serves(llama: RunningEngine) -> None:
+    async with open_driver(replace(llama.endpoint, kind="openai-compatible")) as driver:
+        with pytest.raises(ModelMissing):
+            await collect(driver, asking(llama, "hi", model="no-such-model"))
+        name = (await driver.models())[0].name
+        _, finish = await collect(driver, asking(llama, "hi", model=name, max_tokens=3))
+    assert finish.reason == "length"
+
+
 @pytest.mark.parametrize("text", ["a\0b", "lone \ud800 surrogate", "\udfff", "{" * 5, "</think>", "<script>", " "])
 async def test_odd_text_is_answered(engine: RunningEngine, driver: Driver, text: str) -> None:
     _, finish = await collect(driver, asking(engine, text + " say 2+2", max_tokens=4))
