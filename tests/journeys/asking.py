@@ -28,7 +28,6 @@ def wait_until_done(page: Page) -> Locator:
 
 def wait_for_words(page: Page) -> Locator:
     """Some of the answer to the newest question is on the page, and more is coming."""
-    page.locator("article.message--answer[aria-busy=true]").wait_for()
     answer = newest_answer(page)
     expect(answer.locator("[data-part=answer]")).not_to_be_empty(timeout=60_000)
     return answer
