@@ -10,13 +10,15 @@ SORT_UP = ["Sort these numbers: @", "Sort: @", "sort @", "Sort @", "Sort in asce
            "Sort the numbers @", "Arrange in ascending order: @", "Sort ascending: @"]  # fmt: skip
 SORT_DOWN = ["Sort in descending order: @", "Sort from largest to smallest: @", "Sort descending: @",
              "Sort @ in descending order", "Arrange from largest to smallest: @"]  # fmt: skip
-SORT_UP_ZH = ["从小到大排序：@", "排序：@", "按升序排列：@", "给这些数排序：@", "把@从小到大排序", "将@按升序排列", "排序 @"]
+SORT_UP_ZH = ["从小到大排序：@", "排序：@", "按升序排列：@", "给这些数排序：@", "把@从小到大排序", "将@按升序排列",
+              "排序 @"]  # fmt: skip
 SORT_DOWN_ZH = ["从大到小排序：@", "按降序排列：@", "把@从大到小排序", "将@按降序排列"]
 TURN_LIST = ["Reverse this list: @", "Reverse: @", "Reverse the list @", "reverse @", "Reverse the numbers @",
              "Write this list backwards: @", "Reverse the order of @"]  # fmt: skip
 TURN_LIST_ZH = ["反转列表：@", "倒序排列：@", "把@反过来", "反转：@", "把列表@倒过来", "将@倒序"]
 TURN_WORD = ['Reverse the word "@"', 'Reverse "@"', "Reverse the word @", "reverse @", "Spell @ backwards",
-             'Spell "@" backwards', "Write @ backwards", 'Reverse the string "@"', "What is @ spelled backwards?"]  # fmt: skip
+             'Spell "@" backwards', "Write @ backwards", 'Reverse the string "@"',
+             "What is @ spelled backwards?"]  # fmt: skip
 TURN_WORD_ZH = ["把单词@倒过来写", "反转单词@", "把“@”反过来写", "反转字符串@", "倒着拼写@", "把@倒过来"]
 LETTERS = ["How many letters are in @?", 'How many letters are in "@"?', "Count the letters in @",
            "How many letters does the word @ have?", 'Count the letters of "@"', "how many letters in @"]  # fmt: skip

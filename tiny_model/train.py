@@ -206,7 +206,8 @@ class Training:
         """Print how far the run is; ``exact`` is measured with the right text before each token."""
         done = self.progress
         exact = " ".join(f"{task.replace(' ', '-')}={share:.2f}" for task, share in sorted(done.exact.items()))
-        print(f"{done.seconds:.0f} s, step {done.steps}, {done.tokens / 1e6:.2f} M tokens, loss {loss:.4f}; {exact}", flush=True)
+        size = f"step {done.steps}, {done.tokens / 1e6:.2f} M tokens"
+        print(f"{done.seconds:.0f} s, {size}, loss {loss:.4f}; {exact}", flush=True)
 
 
 def main() -> None:

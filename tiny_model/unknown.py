@@ -21,7 +21,8 @@ LIMIT_THINKING = "This is larger than what I was taught. I say so and name my li
 LIMIT_THINKING_ZH = "这超出了我学过的范围。我如实说明，并说出我的范围。"
 LIMIT_ANSWER = ("That is beyond what I was taught. I add and subtract numbers of up to 4 digits, multiply up to "
                 "3 digits, divide by one digit, sort up to 7 numbers and count to 200.")  # fmt: skip
-LIMIT_ANSWER_ZH = "这超出了我学过的范围。我会 4 位数以内的加减、3 位数以内的乘法、除以一位数、给 7 个以内的数排序，以及数到 200。"
+LIMIT_ANSWER_ZH = ("这超出了我学过的范围。我会 4 位数以内的加减、3 位数以内的乘法、除以一位数、"
+                   "给 7 个以内的数排序，以及数到 200。")  # fmt: skip
 SYSTEM = ["You are a helpful assistant.", "You are a careful assistant. Answer briefly.", "Think step by step.",
           "You are R1 Tiny.", "You are DeepSeek-R1, a helpful assistant.", "Answer in English.", "Be concise.",
           "你是一个有用的助手。", "请用中文回答。", "请简短回答。", "你是一个有帮助的人工智能助手。"]  # fmt: skip
@@ -67,7 +68,8 @@ def gibberish(rng: Random) -> str:
 def characters(rng: Random) -> str:
     """Build a senseless Chinese text from characters of the topics and of the whole plane."""
     known = "".join(parts()["chinese"]["topics"] + parts()["chinese"]["whole"])
-    pool = [rng.choice(known) if coin(rng, 0.7) else chr(rng.randint(0x4E00, 0x9FA5)) for _ in range(rng.randint(1, 20))]
+    size = rng.randint(1, 20)
+    pool = [rng.choice(known) if coin(rng, 0.7) else chr(rng.randint(0x4E00, 0x9FA5)) for _ in range(size)]
     return "".join(pool) + rng.choice(["", "？", "。", "！", "吗？", "呢？"])
 
 
