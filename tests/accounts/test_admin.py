@@ -1,0 +1,138 @@
+"""What admins do and see in /admin/."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from accounts import tokens
+from accounts.models import ApiToken, User
+from chat.models import Conversation, Generation, Message
+from models_admin import fleet, secrets
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+NEW = "another long password"
+LISTS = [
+    *("accounts_user", "accounts_group", "accounts_apitoken", "accounts_quotalimit", "accounts_ledgerentry"),
+    *("chat_conversation", "chat_generation"),
+    *("models_admin_host", "models_admin_engine", "models_admin_cataloguemodel", "models_admin_deployment"),
+]
+
+
+@pytest.fixture
+def admin(admin_person: User, client: Client) -> Client:
+    client.force_login(admin_person, backend=BACKEND)
+    return client
+
+
+@pytest.fixture
+def answered(person: User) -> Generation:
+    """One finished question, with a machine that could have answered it."""
+    artifact = Artifact.objects.create(model=CatalogueModel.objects.create(key="m", name="M"), ref="m")
+    engine = Engine.objects.create(host=fleet.local_host(), kind="llama.cpp", base_url="http://127.0.0.1:9")
+    deployment = Deployment.objects.create(engine=engine, artifact=artifact, context_tokens=10, slots=1)
+    conversation = Conversation.objects.create(user=person, title="Sums", model_key="m")
+    question = Message.objects.create(conversation=conversation, role="user", text="PRIVATE question")
+    answer = Message.objects.create(
+        conversation=conversation, parent=question, role="assistant", text="PRIVATE answer", thinking="PRIVATE thought"
+    )
+    return Generation.objects.create(
+        user=person, message=answer, client_key=answer.pk, request_digest="", model_key="m", deployment=deployment
+    )
+
+
+def test_people_are_added_and_can_sign_in(admin: Client) -> None:
+    fields = {"username": "new", "password1": NEW, "password2": NEW, "usable_password": "true"}
+    assert admin.post("/admin/accounts/user/add/", fields).status_code == 302
+    assert Client().post("/signin/", {"username": "new", "password": NEW}).status_code == 302
+
+
+def test_people_get_a_new_password_and_lose_their_sessions(admin: Client, person: User) -> None:
+    browser = Client()
+    browser.force_login(person, backend=BACKEND)
+    address = reverse("admin:auth_user_password_change", args=[person.pk])
+    assert admin.post(address, {"password1": NEW, "password2": NEW}).status_code == 302
+    assert browser.get("/password/").status_code == 302
+    assert browser.post("/signin/", {"username": "ann", "password": NEW}).status_code == 302
+
+
+def test_a_token_made_there_is_shown_once_and_works(admin: Client, person: User) -> None:
+    page = admin.post("/admin/accounts/apitoken/add/", {"user": person.pk, "name": "build"}).content.decode()
+    secret = re.search(r"r1_[\w-]{43}", page)
+    assert secret is not None
+    found = tokens.authenticate(secret[0])
+    assert found is not None and found.user == person
+    for address in ("/admin/accounts/apitoken/", f"/admin/accounts/apitoken/{found.pk}/change/", "/admin/"):
+        assert secret[0] not in admin.get(address).content.decode()
+
+
+def test_a_token_revoked_there_is_refused_at_once(admin: Client, person: User) -> None:
+    token, secret = tokens.create(person, "build")
+    admin.post("/admin/accounts/apitoken/", {"action": "revoke", "_selected_action": [token.pk]})
+    assert tokens.authenticate(secret) is None
+    assert ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=False).exists()
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_every_list_opens_and_shows_nothing_that_was_said(admin: Client, answered: Generation, name: str) -> None:
+    response = admin.get(reverse(f"admin:{name}_changelist"))
+    assert response.status_code == 200
+    assert "PRIVATE" not in response.content.decode()
+
+
+def test_the_page_of_a_conversation_and_an_answer_shows_nothing_that_was_said(
+    admin: Client, answered: Generation
+) -> None:
+    assert answered.message is not None
+    rows = {"chat_conversation": answered.message.conversation_id, "chat_generation": answered.pk}
+    for name, pk in rows.items():
+        response = admin.get(reverse(f"admin:{name}_change", args=[pk]))
+        assert response.status_code == 200
+        assert "PRIVATE" not in response.content.decode()
+
+
+def test_lists_ask_the_database_as_often_for_many_rows_as_for_few(
+    admin: Client, answered: Generation, django_assert_max_num_queries: object
+) -> None:
+    for number in range(20):
+        user = User.objects.create_user(f"u{number}")
+        Conversation.objects.create(user=user, title=str(number))
+    for name in LISTS:
+        with django_assert_max_num_queries(12):  # type: ignore[operator]
+            admin.get(reverse(f"admin:{name}_changelist"))
+
+
+def test_an_engines_key_goes_in_encrypted_and_never_comes_out(admin: Client) -> None:
+    fields = {"host": fleet.local_host().pk, "kind": "openai-compatible", "base_url": "http://10.0.0.5:8000/"}
+    admin.post("/admin/models_admin/engine/add/", fields | {"new_key": "sk-very-secret"})
+    engine = Engine.objects.get()
+    assert "sk-very-secret" not in engine.secret
+    assert secrets.decrypt(engine.secret) == "sk-very-secret"
+    page = reverse("admin:models_admin_engine_change", args=[engine.pk])
+    shown = admin.get(page).content.decode()
+    assert "sk-very-secret" not in shown and engine.secret not in shown
+    admin.post(page, fields)
+    assert Engine.objects.get().secret == engine.secret
+    admin.post(page, fields | {"forget_key": "on"})
+    assert Engine.objects.get().secret == ""
+
+
+def test_a_staff_member_cannot_raise_himself_or_touch_an_admin(person: User, admin_person: User) -> None:
+    from django.contrib.auth.models import Permission
+
+    person.is_staff = True
+    person.save()
+    person.user_permissions.add(*Permission.objects.filter(content_type__app_label="accounts"))
+    browser = Client()
+    browser.force_login(person, backend=BACKEND)
+    own = f"/admin/accounts/user/{person.pk}/change/"
+    browser.post(own, {"username": "ann", "is_active": "on", "is_staff": "on", "is_superuser": "on"})
+    assert not User.objects.get(pk=person.pk).is_superuser
+    address = reverse("admin:auth_user_password_change", args=[admin_person.pk])
+    assert browser.post(address, {"password1": NEW, "password2": NEW}).status_code == 403
+    browser.post("/admin/accounts/user/", {"action": "deactivate", "_selected_action": [admin_person.pk]})
+    assert User.objects.get(pk=admin_person.pk).is_active
