@@ -25,6 +25,11 @@ from tests.scripted_wire import Connection, Request, error_body, event, head, ov
 
 TICK_SECONDS = 0.005
 TOKENS_PER_WRITE = 32
+BROKEN = {  # the last line of a stream that ends without its end
+    "end_after": b": bye",
+    "error_after": b'data: {"error":{"code":500,"message":"boom"}}',
+    "nested_after": b"data: " + b"[" * 100_000,
+}
 
 
 class Engine:
@@ -140,7 +145,7 @@ class Answer:
         del self.tokens[limit:]
         self.faults = {
             count: name
-            for name in ("die_after", "exit_after", "hang_after", "error_after", "nested_after")
+            for name in ("die_after", "end_after", "exit_after", "hang_after", "error_after", "nested_after")
             if (count := script.after(name)) is not None
         }
 
@@ -186,10 +191,7 @@ class Answer:
             self._close("died")
             os.kill(os.getpid(), signal.SIGKILL)
         else:
-            broken = b"data: " + (
-                b"[" * 100_000 if fault == "nested_after" else b'{"error":{"code":500,"message":"boom"}}'
-            )
-            self.connection.send_chunk(broken + b"\n\n")
+            self.connection.send_chunk(BROKEN[fault] + b"\n\n")
             self._close("died")
             self.connection.end_chunks()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 _SAY = re.compile(r"\bsay (\d+)\+(\d+)")
 _OPTION = re.compile(
-    r"\b(die_after|exit_after|hang_after|error_after|error|retry_after|slow_first|big|pace|nested_after)=([0-9.]+)"
+    r"\b(die_after|end_after|exit_after|hang_after|error_after|error|retry_after|slow_first|big|pace|nested_after)=([0-9.]+)"
 )
 _WORD = re.compile(r"\b(overflow|markdown|bare|tags|echo)\b")
 BIG_TOKEN_BYTES = 1000

@@ -94,9 +94,10 @@ class AnswerReader:
         return self.take()
 
     def finish(self) -> Finish:
-        """Raises BrokeOff where the engine closed without naming a reason."""
+        """Raises BrokeOff (Unreachable without a token) where the engine closed without naming a reason."""
         if self._ending is None or self._ending == "abort":
-            raise BrokeOff(f"the stream ended early (finish reason {self._ending})")
+            kind = BrokeOff if self._first_at else Unreachable
+            raise kind(f"the stream ended early (finish reason {self._ending})")
         usage = read_usage(
             self._usage, thinking_count=self._tokens["thinking"], answer_count=self._tokens["answer"] + self._owed
         )

@@ -25,7 +25,7 @@ async def read_until_failure(driver: Driver, engine: RunningEngine, text: str) -
     return deltas, told.value
 
 
-@pytest.mark.parametrize("fault", ["die_after", "error_after", "nested_after"])
+@pytest.mark.parametrize("fault", ["die_after", "end_after", "error_after", "nested_after"])
 async def test_an_answer_that_breaks_off_keeps_every_token_before(
     script: RunningEngine, script_driver: Driver, fault: str
 ) -> None:
@@ -35,7 +35,7 @@ async def test_an_answer_that_breaks_off_keeps_every_token_before(
     assert text_of(deltas, "answer") == "t0101 t0102 t0103 t0104 t0105 t0106 t0107"
 
 
-@pytest.mark.parametrize("fault", ["die_after", "error_after"])
+@pytest.mark.parametrize("fault", ["die_after", "end_after", "error_after"])
 async def test_a_death_before_the_first_token_may_be_tried_elsewhere(
     script: RunningEngine, script_driver: Driver, fault: str
 ) -> None:
