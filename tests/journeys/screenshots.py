@@ -6,6 +6,7 @@ python -m tests.journeys.screenshots http://localhost:8000 PASSWORD_FILE [--user
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,12 @@ class Camera:
 def desk(camera: Camera) -> None:
     page = camera.visit(color_scheme="light")
     camera.take(page, "empty")
-    ask(page, COUNT)
-    page.wait_for_function("document.querySelector('.thinking--live [data-text]')?.textContent.length > 24")
+    ask(page, "12+34=?")
+    page.locator(".thinking--live [data-text]").filter(has_text=re.compile(".{24}", re.DOTALL)).wait_for()
     camera.take(page, "thinking")
+    wait_until_done(page)
+    page.goto(page.url.split("/c/")[0])
+    ask(page, COUNT)
     wait_for_words(page)
     camera.take(page, "writing")
     wait_until_done(page)
