@@ -1,37 +1,29 @@
 """Fixtures that start real processes; they cost nothing until a test asks for them.
 
-`start_stack` starts the site's processes one by one with the scripted engine, so that a test can kill each.
+`stack` is the site's own processes and the scripted engine, each a handle, so that a test can kill any of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from tests.stack import Stack
 
 
-@pytest.fixture
-def start_stack() -> Iterator[Callable[..., Stack]]:
-    """`start_stack(slots=…, pace=…, webs=…, runners=…) -> Stack`, all ended with the test."""
-    stacks: list[Stack] = []
-
-    def start(**options: Any) -> Stack:
-        stacks.append(Stack(**options))
-        return stacks[-1].start()
-
-    yield start
-    for stack in stacks:
-        stack.end()
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """One stack for all tests of a file that leave it running."""
+@pytest.fixture(scope="session")
+def shared_stack() -> Iterator[Stack]:
+    """One stack for all faults: starting Python costs more than most of them."""
     made = Stack()
     try:
         yield made.start()
     finally:
         made.end()
+
+
+@pytest.fixture
+def stack(shared_stack: Stack) -> Iterator[Stack]:
+    """The shared stack, whole again after whatever the test did to it."""
+    yield shared_stack
+    shared_stack.revive()

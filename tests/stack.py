@@ -76,7 +76,7 @@ class Stack:
             process.start()
         key_file = self.folder / "engine.key"
         key_file.write_text(KEY)
-        until(lambda: self._answers(f"http://127.0.0.1:{self.engine_port}/health"), "the engine is up")
+        self._until_engine_answers()
         words = ["attach_engine", self.engine_url, "--kind", "llama.cpp", "--model", MODEL, "--slots", str(self.slots)]
         self.manage(*words, "--context", "1000000", "--key-file", str(key_file))
         self.until_ready()
@@ -84,7 +84,38 @@ class Stack:
 
     def until_ready(self) -> None:
         for web in range(len(self.webs)):
-            until(lambda web=web: self._answers(f"{self.url(web)}/healthz"), f"web {web} is ready", 40)
+            until(lambda web=web: self._answers(f"{self.url(web)}/healthz"), f"web {web} is ready", 90)
+
+    def add_runner(self) -> Process:
+        """One more runner beside the first, until the test ends it."""
+        number, streams = len(self.runners), int(self.environment["R1WEB_RUNNER_STREAMS"])
+        self.runners.append(self._process(f"runner{number}", self._runner_words(number, streams)).start())
+        until(lambda: "ready." in self.runner_log(number), "another runner is ready", 60)
+        return self.runners[number]
+
+    def runner_log(self, number: int = 0) -> str:
+        return self.runners[number].log.read_text(errors="replace")
+
+    def add_web(self) -> int:
+        """One more web server; returns its number."""
+        self.webs.append(self._process(f"web{len(self.webs)}", self._web_words(free_port())).start())
+        self.until_ready()
+        return len(self.webs) - 1
+
+    def revive(self) -> None:
+        """Back to one web server and one runner, all awake; ends what a test added."""
+        for process in (*self.webs[1:], *self.runners[1:]):
+            process.end()
+        del self.webs[1:], self.runners[1:]
+        for process in (self.redis, self.engine, *self.webs, *self.runners):
+            if not process.is_alive:
+                process.start()
+        self.set_slots(self.slots)
+        self._until_engine_answers()
+        self.until_ready()
+
+    def set_slots(self, slots: int) -> None:
+        self.orm("Deployment.objects.update(slots=slots)", slots=slots)
 
     def end(self) -> None:
         for process in self.processes:
@@ -94,6 +125,9 @@ class Stack:
             self._shell.wait(10)
         _drop_database(self._database)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _until_engine_answers(self) -> None:
+        until(lambda: self._answers(f"{self.engine_url}/health"), "the engine is up", 60)
 
     @property
     def engine_url(self) -> str:
