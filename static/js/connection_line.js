@@ -23,15 +23,16 @@ export class ConnectionLine {
 
   /** @param {import("./socket.js").Connection} connection */
   tell(connection) {
-    clearTimeout(this.timer);
-    if (connection === "open") {
-      this.line.hidden = true;
-    } else if (connection === "refused") {
-      this.#sentAway();
-    } else {
+    if (connection === "lost") {
       this.isLost = true;
-      this.timer = setTimeout(() => (this.line.hidden = false), TELL_LOSS_MS);
+      // Every failed try says "lost" again; the first one counts.
+      this.timer ??= setTimeout(() => (this.line.hidden = false), TELL_LOSS_MS);
+      return;
     }
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    if (connection === "open") this.line.hidden = true;
+    else if (connection === "refused") this.#sentAway();
   }
 
   /** The site wants no more frames of this page: signed out elsewhere, most likely. */

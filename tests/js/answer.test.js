@@ -2,6 +2,7 @@
 import test from "node:test";
 import assert from "node:assert/strict";
 import { Answer } from "../../static/js/answer.js";
+import { ConnectionLine } from "../../static/js/connection_line.js";
 import { Following } from "../../static/js/following.js";
 import { Words } from "../../static/js/i18n.js";
 import { CLOSE, compare, parse, uuid } from "../../static/js/protocol.js";
@@ -178,4 +179,18 @@ test("words fill places and choose plurals", () => {
   assert.equal(words.say("tokens", { n: 1204 }), "1,204 tokens");
   assert.equal(words.say("hi", { name: "Min" }), "Hi Min");
   assert.equal(words.say("gap"), "gap");
+});
+
+test("a loss that lasts is told however many tries fail meanwhile, and taken back", (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const line = /** @type {any} */ ({ hidden: true });
+  const connection = new ConnectionLine(line, new Words({}, "en"));
+  for (let tries = 0; tries < 4; tries++) {
+    connection.tell("lost");
+    context.mock.timers.tick(400);
+  }
+  assert.equal(line.hidden, false);
+  connection.tell("open");
+  assert.equal(line.hidden, true);
+  assert.deepEqual([connection.wasLost(), connection.wasLost()], [true, false]);
 });
