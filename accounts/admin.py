@@ -19,6 +19,8 @@ from accounts.models import ApiToken, Group, LedgerEntry, QuotaLimit, User
 
 # Our own groups pay and weigh; Django's have the same name and no use here.
 admin.site.unregister(DjangoGroup)
+# The header has its own way back.
+admin.site.site_url = None
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]

@@ -180,6 +180,8 @@ class LedgerEntry(models.Model):
     currency = models.CharField(max_length=3, blank=True)
 
     class Meta:
+        verbose_name = _("ledger entry")
+        verbose_name_plural = _("ledger entries")
         indexes = [
             models.Index(fields=["ledger_id", "at"], name="ledger_by_person"),
             models.Index(fields=["at"], name="ledger_by_time"),

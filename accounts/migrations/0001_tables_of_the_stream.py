@@ -189,6 +189,8 @@ class Migration(migrations.Migration):
                 ("currency", models.CharField(blank=True, max_length=3)),
             ],
             options={
+                "verbose_name": "ledger entry",
+                "verbose_name_plural": "ledger entries",
                 "indexes": [
                     models.Index(fields=["ledger_id", "at"], name="ledger_by_person"),
                     models.Index(fields=["at"], name="ledger_by_time"),
