@@ -1,0 +1,47 @@
+"""docs/websocket.md, chat/protocol.py and static/js/protocol.js tell the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from chat import protocol
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/websocket.md").read_text()
+SCRIPT = (ROOT / "static/js/protocol.js").read_text()
+FRAMES = {frame.__struct_config__.tag: frame for frame in get_args(protocol.ClientFrame)}
+EXAMPLES = [line.strip() for line in PAGE.splitlines() if line.startswith("    {")]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_a_frame_with_all_its_fields(example: str) -> None:
+    wish = protocol.parse(example)
+    assert set(json.loads(example)) == {"type", *wish.__struct_fields__}
+
+
+def test_every_client_frame_has_an_example() -> None:
+    assert {json.loads(example)["type"] for example in EXAMPLES} == set(FRAMES)
+
+
+def test_the_page_sends_what_the_site_takes() -> None:
+    sent = re.search(r"CLIENT_FRAMES = \[(.*?)\]", SCRIPT, re.DOTALL)
+    assert sent and set(re.findall(r'"(\w+)"', sent[1])) == set(FRAMES)
+
+
+def test_the_page_understands_what_is_documented() -> None:
+    told = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    known = re.search(r"SERVER_FRAMES = \[(.*?)\]", SCRIPT, re.DOTALL)
+    # `stage` is kept for later.
+    assert known and set(re.findall(r'"(\w+)"', known[1])) - {"stage"} == told
+
+
+def test_close_codes_and_limits_are_the_same_everywhere() -> None:
+    codes = [getattr(protocol, f"CLOSE_{name}") for name in ("FRAME", "RIGHTS", "SLOW", "SOCKETS", "RESTART")]
+    assert [int(code) for code in re.findall(r"CLOSE = \{(.*)\}", SCRIPT)[0].replace(",", "").split()[1::2]] == codes
+    assert all(str(code) in PAGE for code in codes)
+    assert f"VERSION = {protocol.VERSION};" in SCRIPT
