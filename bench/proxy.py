@@ -1,53 +1,52 @@
-"""The yardstick: a bare ASGI app that passes an engine's SSE bytes through with stock httpx, nothing else.
+"""The yardstick: a bare ASGI pass-through on Daphne and uvloop, httpx over httpx-aiohttp, no database, no Redis.
 
-Served by Daphne on uvloop, like the site: `python -m bench.proxy ENGINE_URL KEY PORT`.
+ENGINE_URL=http://127.0.0.1:N python -m bench.proxy -b 127.0.0.1 -p PORT
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
 import sys
 from typing import Any
 
 import httpx
 
-TIMEOUT_SECONDS = 120
+TIMEOUT = httpx.Timeout(30, read=120)
 
 
-class PassThrough:
-    """Forwards the body of any POST to the engine and its answer back, byte by byte as it comes."""
+@functools.cache
+def _client() -> httpx.AsyncClient:
+    import aiohttp
+    from httpx_aiohttp import AiohttpTransport
 
-    def __init__(self, engine: str, key: str) -> None:
-        self.url, self.headers = f"{engine}/v1/chat/completions", {"authorization": f"Bearer {key}"}
-        self.client: httpx.AsyncClient | None = None
+    connect = functools.partial(aiohttp.ClientSession, connector=aiohttp.TCPConnector(limit=0))
+    return httpx.AsyncClient(base_url=os.environ["ENGINE_URL"], transport=AiohttpTransport(client=connect()))
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if self.client is None:
-            limits = httpx.Limits(max_connections=None)
-            self.client = httpx.AsyncClient(limits=limits, timeout=TIMEOUT_SECONDS, trust_env=False)
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        headers = {**self.headers, "content-type": "application/json"}
-        async with self.client.stream("POST", self.url, content=body, headers=headers) as answer:
-            start = {"type": "http.response.start", "status": answer.status_code}
-            await send({**start, "headers": [(b"content-type", b"text/event-stream")]})
-            async for piece in answer.aiter_raw():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Send the body on, pass what comes back chunk by chunk."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    headers = {name.decode(): value.decode() for name, value in scope["headers"] if name != b"host"}
+    async with _client().stream("POST", scope["path"], content=body, headers=headers, timeout=TIMEOUT) as answer:
+        start = [(b"content-type", answer.headers["content-type"].encode())]
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": start})
+        async for chunk in answer.aiter_raw():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def main() -> None:
     import uvloop
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    from daphne.server import Server
+    from daphne.cli import CommandLineInterface
 
-    engine, key, port = sys.argv[1:]
-    Server(PassThrough(engine, key), endpoints=[f"tcp:port={port}:interface=127.0.0.1"], signal_handlers=True).run()
+    CommandLineInterface().run([*sys.argv[1:], "bench.proxy:application"])
 
 
 if __name__ == "__main__":

@@ -37,9 +37,7 @@ class Shown:
 class Tab:
     """One socket of one person. `acks=False` never acknowledges, `returns=False` stays away once it is closed."""
 
-    def __init__(
-        self, stack: Stack, person: Person, *, web: int = 0, acks: bool = True, returns: bool = True
-    ) -> None:
+    def __init__(self, stack: Stack, person: Person, *, web: int = 0, acks: bool = True, returns: bool = True) -> None:
         self.stack, self.person, self.web, self.acks, self.returns = stack, person, web, acks, returns
         self.shown: dict[str, Shown] = {}
         self.frames: list[dict[str, Any]] = []

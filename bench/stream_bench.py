@@ -1,0 +1,206 @@
+"""Starts the whole site, a bare proxy and a direct client against one scripted engine, and prints a table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+import uvloop
+
+from bench.readers import Reading, Socket, read_http
+from tests.processes import Process
+from tests.running_engines import free_port
+from tests.stack import Person, Stack
+
+PACE = 50
+TOKENS = 200
+SHORT_TOKENS, SHORT_ROUNDS = 50, 10
+IDLE_SOCKETS = 200
+SOCKETS_PER_PERSON = 20
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+MARKS = ("<!-- bench/stream begins -->", "<!-- bench/stream ends -->")
+Read = Callable[[int, str], Awaitable[Reading]]
+
+
+@dataclass
+class Row:
+    """One way at one concurrency. Times in ms, CPU in µs per token that arrived, memory in MB."""
+
+    way: str
+    streams: int
+    first: float
+    gap: float
+    rate: float
+    cpu: dict[str, float]
+    memory: dict[str, float]
+
+    @property
+    def path_cpu(self) -> float:
+        return sum(value for name, value in self.cpu.items() if name not in {"engine", "client"})
+
+
+class Bench:
+    """The processes, and one measurement after another."""
+
+    def __init__(self, stack: Stack, proxy: Process, http: aiohttp.ClientSession) -> None:
+        self.stack, self.proxy, self.http = stack, proxy, http
+        self.people: list[Person] = []
+
+    async def measure(self, way: str, streams: int) -> Row:
+        async with AsyncExitStack() as closing:
+            read, processes = await self._way(way, streams, closing)
+            tokens, rounds = (SHORT_TOKENS, SHORT_ROUNDS) if streams == 1 else (TOKENS, 1)
+            before = _cpu(processes)
+            readings: list[Reading] = []
+            for number in range(rounds):
+                script = f"say {tokens // 10}+{tokens - tokens // 10} {way} {streams} {number}"
+                readings += await asyncio.gather(*(read(n, f"{script} {n}") for n in range(streams)))
+            after = _cpu(processes)
+        assert all(reading.is_whole for reading in readings), f"{way} {streams}: arrived is not what was sent"
+        arrived = sum(reading.tokens for reading in readings)
+        cpu = {name: (after[name] - before[name]) * 1e6 / arrived for name in after}
+        memory = {p.name: p.memory() / 1e6 for p in processes}
+        return Row(way, streams, _first(readings), _gap(readings), _rate(readings, tokens), cpu, memory)
+
+    async def _way(self, way: str, streams: int, closing: AsyncExitStack) -> tuple[Read, list[Process]]:
+        engine = self.stack.engine
+        if way != "site":
+            url = self.stack.engine_url if way == "direct" else f"http://127.0.0.1:{self.proxy.words[-1]}"
+            ours = [] if way == "direct" else [self.proxy]
+            return (lambda _n, question: read_http(self.http, url, question)), [*ours, engine]
+        sockets = await self.sockets(streams, closing)
+        return (lambda n, question: sockets[n].read(question)), [
+            self.stack.web,
+            self.stack.runner,
+            self.stack.redis,
+            engine,
+        ]
+
+    async def sockets(self, count: int, closing: AsyncExitStack) -> list[Socket]:
+        while len(self.people) * SOCKETS_PER_PERSON < count:
+            self.people.append(self.stack.person())
+        made = [Socket(self.http, self.stack, self.people[n // SOCKETS_PER_PERSON]) for n in range(count)]
+        for socket in made:
+            await socket.open()
+            closing.push_async_callback(socket.close)
+        return made
+
+    async def idle_socket_bytes(self) -> float:
+        async with AsyncExitStack() as closing:
+            await self.sockets(1, closing)
+        async with AsyncExitStack() as closing:
+            before = self.stack.web.memory()
+            await self.sockets(IDLE_SOCKETS, closing)
+            return (self.stack.web.memory() - before) / IDLE_SOCKETS
+
+
+def _cpu(processes: list[Process]) -> dict[str, float]:
+    own = psutil.Process().cpu_times()
+    return {**{p.name: p.cpu_seconds() for p in processes}, "client": own.user + own.system}
+
+
+def _first(readings: list[Reading]) -> float:
+    return statistics.median((r.arrivals[0] - r.asked) * 1000 for r in readings)
+
+
+def _gap(readings: list[Reading]) -> float:
+    gaps = sorted(b - a for r in readings for a, b in zip(r.arrivals, r.arrivals[1:], strict=False))
+    return gaps[int(len(gaps) * 0.95)] * 1000
+
+
+def _rate(readings: list[Reading], tokens: int) -> float:
+    """Tokens per second and stream, first to last arrival."""
+    return statistics.mean((tokens - 1) / (r.arrivals[-1] - r.arrivals[0]) for r in readings)
+
+
+async def run(counts: list[int]) -> str:
+    stack = Stack(slots=250, pace=PACE)
+    port = free_port()
+    words = [sys.executable, "-m", "bench.proxy", "-b", "127.0.0.1", "-p", str(port)]
+    proxy = Process("proxy", words, {**stack.environment, "ENGINE_URL": stack.engine_url}, stack.folder)
+    rows: list[Row] = []
+    try:
+        stack.start()
+        proxy.start()
+        idle = {p.name: p.memory() / 1e6 for p in (stack.web, stack.runner, stack.redis)}
+        connector = aiohttp.TCPConnector(limit=0, force_close=False)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            bench = Bench(stack, proxy, http)
+            await asyncio.sleep(3)
+            socket_bytes = await bench.idle_socket_bytes()
+            for way in ("direct", "proxy", "site"):
+                await bench.measure(way, 1)  # warms connections and caches
+            for streams in counts:
+                for way in ("direct", "proxy", "site"):
+                    rows.append(await bench.measure(way, streams))
+                    print(rows[-1], flush=True)
+        return report(rows, idle, socket_bytes)
+    finally:
+        proxy.end()
+        stack.end()
+
+
+def report(rows: list[Row], idle: dict[str, float], socket_bytes: float) -> str:
+    """The table in Markdown, with what the aims ask for."""
+    lines = [
+        f"Measured {time.strftime('%Y-%m-%d')} on {psutil.cpu_count()} cores (load average before the end "
+        f"{psutil.getloadavg()[1]:.1f}), {PACE} tokens/s and stream, every text whole.",
+        "",
+        "| streams | way | first token p50 ms | added ms | gap p95 ms | tokens/s and stream "
+        "| CPU µs/token, path | by process | of the proxy's |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        direct = next(r for r in rows if (r.way, r.streams) == ("direct", row.streams))
+        proxy = next(r for r in rows if (r.way, r.streams) == ("proxy", row.streams))
+        share = f"{row.path_cpu / proxy.path_cpu:.2f}" if row.way == "site" and proxy.path_cpu else "–"
+        cpu = ", ".join(f"{name} {value:.0f}" for name, value in row.cpu.items())
+        lines.append(
+            f"| {row.streams} | {row.way} | {row.first:.0f} | {row.first - direct.first:.0f} | {row.gap:.0f} "
+            f"| {row.rate:.1f} | {row.path_cpu:.0f} | {cpu} | {share} |"
+        )
+    parts = ", ".join(f"{name} {value:.0f}" for name, value in idle.items())
+    busiest = ", ".join(f"{name} {value:.0f}" for name, value in rows[-1].memory.items())
+    lines += [
+        "",
+        f"Idle memory (resident MB): {sum(idle.values()):.0f} ({parts}); after the last row: {busiest}. "
+        f"An idle socket: {socket_bytes / 1000:.0f} kB of the web server.",
+    ]
+    return "\n".join(lines)
+
+
+def write(table: str) -> None:
+    """Put the table between its marks in docs/performance.md."""
+    text = PAGE.read_text() if PAGE.exists() else "# Performance\n"
+    block = f"{MARKS[0]}\n{table}\n{MARKS[1]}"
+    if MARKS[0] in text:
+        head, rest = text.split(MARKS[0], 1)
+        text = head + block + rest.split(MARKS[1], 1)[1]
+    else:
+        text = f"{text.rstrip()}\n\n## The stream: `bench/stream --write`\n\n{block}\n"
+    PAGE.write_text(text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench/stream", description=__doc__)
+    parser.add_argument("--streams", type=int, nargs="+", default=[1, 10, 50, 200], metavar="N")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    options = parser.parse_args()
+    table = uvloop.run(run(options.streams))
+    print(table)
+    if options.write:
+        write(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
