@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import openai
 import pytest
 
 from tests.processes import until
 from tests.stack import MODEL, Stack
 
-openai = pytest.importorskip("openai")
 THOUGHT, ANSWER = "t0001 t0002 t0003 ", "t0101 t0102"
 
 
