@@ -17,8 +17,10 @@ from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 from redis.exceptions import RedisError
 
+from accounts import quota
 from chat import queue, settlement, stream_log
 from chat.generation import LINE_BELL, LIVE_BELL
 from chat.line import Entry, Line
@@ -190,6 +192,7 @@ def sweep() -> None:
         queue.run_generation(generation_id, attempt)
     for generation_id in Generation.objects.filter(state=State.WAITING, wants_stop=True).values_list("pk", flat=True):
         settlement.end_unstarted(generation_id, State.STOPPED, "stopped")
+    quota.release_expired(timezone.now())
     purge()
 
 

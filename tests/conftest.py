@@ -27,3 +27,8 @@ def stack(shared_stack: Stack) -> Iterator[Stack]:
     """The shared stack, whole again after whatever the test did to it."""
     yield shared_stack
     shared_stack.revive()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright's own loop stays in the thread, and no asynchronous test can run after it."""
+    items.sort(key=lambda item: "journeys" in item.path.parts)
