@@ -7,7 +7,6 @@ nothing but his cursor, and a slow phone still finishes.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from chat.followers import End, Feed, Piece, Snapshot
 from chat.protocol import frame
 from chat.stream_log import Position
 
+LOOK_SECONDS = 5.0  # how often a silent socket is checked for acknowledgements it owes
 Send = Callable[[str], Awaitable[None]]
 Cut = Callable[[int, str], None]
 
@@ -88,9 +88,12 @@ class Delivery:
             self.unwatch(generation)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), 5)
+            # A timer, not wait_for: that would make a task for every delta.
+            timer = loop.call_later(LOOK_SECONDS, self._wake.set)
+            await self._wake.wait()
+            timer.cancel()
             self._wake.clear()
             if self._is_too_slow():
                 self._cut(protocol.CLOSE_SLOW, "slow")
