@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.asking import question
 from tests.invariants import violations
 from tests.processes import until, until_async
@@ -32,6 +34,7 @@ async def test_two_web_servers_and_two_tabs_show_the_same(stack: Stack) -> None:
         assert violations(stack, [first, second]) == []
 
 
+@pytest.mark.concurrent
 async def test_a_killed_runner_is_told_and_nothing_runs_twice(stack: Stack) -> None:
     async with Tab(stack, stack.person()) as tab:
         shown = await _in_the_middle(tab, "say 20+5000")

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import uuid
 
+import pytest
+
 from chat import protocol
 from tests.faults.asking import question
 from tests.invariants import violations
 from tests.processes import until_async
-from tests.stack import MODEL, Stack
+from tests.stack import MODEL, Person, Stack
 from tests.tab import Tab
 
 LONG = 90
 MEGABYTE = 1_000_000
 
 
+@pytest.mark.concurrent
 async def test_one_key_sent_twenty_times_at_once_is_one_message(stack: Stack) -> None:
     key, text = str(uuid.uuid4()), question("say 5+10")
     async with Tab(stack, stack.person()) as tab:
@@ -59,6 +62,7 @@ async def test_two_hundred_readers_get_every_token(stack: Stack) -> None:
         assert violations(stack, tabs) == []
 
 
+@pytest.mark.concurrent
 async def test_stop_ends_it_in_every_tab_and_at_the_engine(stack: Stack) -> None:
     person = stack.person()
     async with Tab(stack, person) as first, Tab(stack, person) as second:
@@ -91,8 +95,6 @@ async def _is_cut_off(stack: Stack, pk: int, deed: str) -> None:
         "'_auth_user_hash': u.get_session_auth_hash()}); s.save(); result = s.session_key",
         pk=pk,
     )
-    from tests.stack import Person
-
     async with Tab(stack, Person(pk, "", session), returns=False) as tab:
         shown = await tab.ask(question("say 20+600"))
         await until_async(lambda: shown.answer, "the answer begins", LONG)
