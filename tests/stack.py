@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
@@ -187,6 +188,7 @@ class Stack:
         if "DATABASE_URL" not in self.environment:
             self.orm("from django.db import connection; connection.cursor().execute('PRAGMA wal_checkpoint(TRUNCATE)')")
             kept = Path(tempfile.mkdtemp(prefix="r1s-migrated-")) / "db.sqlite3"
+            atexit.register(shutil.rmtree, kept.parent, ignore_errors=True)
             shutil.copy(self.folder / "db.sqlite3", kept)
             _migrated.append(kept)
 
