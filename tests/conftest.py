@@ -12,9 +12,9 @@ import pytest
 from tests.stack import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_stack() -> Iterator[Stack]:
-    """One stack for all faults: starting Python costs more than most of them."""
+    """One stack for the tests of a file; another file's answers are not its own to check."""
     made = Stack()
     try:
         yield made.start()
