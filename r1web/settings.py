@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from django.utils.translation import gettext_lazy as _
-
 from r1web import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -154,7 +152,6 @@ LOGGING = {
     "loggers": {"axes": {"level": "WARNING"}, "httpx": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }
 SILENCED_SYSTEM_CHECKS = [] if HTTPS else ["security.W004", "security.W008", "security.W012", "security.W016"]
-SITE_NAME = _("R1 Web")
 
 
 def _broker(url: str) -> str:
