@@ -1,6 +1,6 @@
 // @ts-check
 // All generations this tab follows: routes frames to them, resumes after a reconnect, returns credit. No DOM.
-import { ACK_BYTES, ACK_MS, NOTHING, ack, unwatch, watch } from "./protocol.js";
+import { ACK_BYTES, ACK_MS, NOTHING, ack, stop, unwatch, watch } from "./protocol.js";
 import { Answer } from "./answer.js";
 
 /** @typedef {import("./protocol.js").Frame} Frame */
@@ -38,7 +38,10 @@ export class Following {
     this.owed.clear();
     for (const answer of this.answers.values()) {
       answer.forgetResync();
-      if (answer.isLive) this.send(watch(answer.generation, answer.s));
+      if (!answer.isLive) continue;
+      this.send(watch(answer.generation, answer.s));
+      // Whether the old socket still carried the wish to stop is not known; stopping twice is stopping.
+      if (answer.isStopping) this.send(stop(answer.generation));
     }
   }
 

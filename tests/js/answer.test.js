@@ -92,6 +92,18 @@ test("after a reconnect every live answer is watched from where it is", () => {
   assert.deepEqual(watches.map((frame) => frame.after), ["0-0", "1-4"]);
 });
 
+test("a wish to stop that the old socket may have swallowed is sent again", () => {
+  /** @type {any[]} */
+  const sent = [];
+  const following = new Following({ send: (frame) => Boolean(sent.push(frame)), onChange: () => {} });
+  const [stopping, other] = [new Answer("one"), new Answer("two")];
+  following.add(stopping);
+  following.add(other);
+  stopping.isStopping = true;
+  following.resume();
+  assert.deepEqual(sent.slice(2).map((frame) => [frame.type, frame.generation]), [["watch", "one"], ["stop", "one"], ["watch", "two"]]);
+});
+
 test("16 KiB of text are acknowledged at once, with the newest number", () => {
   /** @type {any[]} */
   const sent = [];
