@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from models_admin import fleet, secrets
 from models_admin.backends import DRIVERS, open_driver
-from models_admin.backends.base import BackendError, Endpoint, EngineFacts, WrongKey
+from models_admin.backends.base import BackendError, Endpoint, EngineFacts, Health, WrongKey
 from models_admin.backends.http_client import base_of
 from models_admin.backends.llama_cpp import names_of
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
@@ -52,16 +52,17 @@ def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
     """Store engine, model, artifact and deployment; doing it again updates them.
 
     What the engine's silence or answer gives reason to doubt is a warning, or AttachError with `must_answer`.
+    A silent engine's deployment is not warm until a probe finds that it answers.
     """
     url = _checked(wish)
     known = _known_engine(wish, url)
     key = wish.key if wish.key is not None else (secrets.decrypt(known.secret) if known and known.secret else "")
-    facts, warnings = asyncio.run(_probe(Endpoint(url, key, wish.kind), wish.model))
+    health, facts, warnings = asyncio.run(_probe(Endpoint(url, key, wish.kind), wish.model))
     if must_answer and warnings:
         raise AttachError(warnings[0])
     with transaction.atomic():
         engine = _store_engine(known or Engine(host=fleet.local_host()), wish, url, key, facts)
-        deployment = _store_deployment(engine, wish, facts)
+        deployment = _store_deployment(engine, wish, health, facts)
     return Attached(deployment, warnings)
 
 
@@ -108,30 +109,25 @@ def _known_engine(wish: Attachment, url: str) -> Engine | None:
     return Engine.objects.filter(host=fleet.local_host(), base_url=url).first()
 
 
-async def _probe(endpoint: Endpoint, model: str) -> tuple[EngineFacts, list[str]]:
+async def _probe(endpoint: Endpoint, model: str) -> tuple[Health, EngineFacts, list[str]]:
     """What the engine says of itself, and what speaks against it."""
     async with open_driver(endpoint) as driver:
-        health = await driver.health()
+        health, facts = await driver.health(), EngineFacts()
+        about = {"url": endpoint.base_url, "why": health.detail}
         if not health.is_ready:
-            return EngineFacts(), [
-                _("The engine at %(url)s does not answer yet (%(why)s).")
-                % {"url": endpoint.base_url, "why": health.detail}
-            ]
+            return health, facts, [_("The engine at %(url)s does not answer yet (%(why)s).") % about]
         try:
             served = [name for row in await driver.models() for name in names_of(row.name)]
             facts = await driver.facts()
         except WrongKey:
-            return EngineFacts(), [_("The engine at %(url)s refuses the key.") % {"url": endpoint.base_url}]
+            return health, facts, [_("The engine at %(url)s refuses the key.") % about]
         except BackendError as error:
-            return EngineFacts(), [
-                _("The engine at %(url)s does not say what it serves (%(why)s).")
-                % {"url": endpoint.base_url, "why": error.code}
-            ]
+            about["why"] = error.code
+            return health, facts, [_("The engine at %(url)s does not say what it serves (%(why)s).") % about]
     if served and model not in served:
-        return facts, [
-            _("The engine does not serve “%(model)s”, but %(served)s.") % {"model": model, "served": ", ".join(served)}
-        ]
-    return facts, []
+        named = {"model": model, "served": ", ".join(served)}
+        return health, facts, [_("The engine does not serve “%(model)s”, but %(served)s.") % named]
+    return health, facts, []
 
 
 def _store_engine(engine: Engine, wish: Attachment, url: str, key: str, facts: EngineFacts) -> Engine:
@@ -144,7 +140,7 @@ def _store_engine(engine: Engine, wish: Attachment, url: str, key: str, facts: E
     return engine
 
 
-def _store_deployment(engine: Engine, wish: Attachment, facts: EngineFacts) -> Deployment:
+def _store_deployment(engine: Engine, wish: Attachment, health: Health, facts: EngineFacts) -> Deployment:
     name = wish.name or (DEMO_NAME if wish.model == DEMO_MODEL else wish.model)
     # The demo model knows one right answer to its exercises; sampling only makes it err.
     temperature = {"temperature": 0.0} if wish.model == DEMO_MODEL else {}
@@ -160,7 +156,8 @@ def _store_deployment(engine: Engine, wish: Attachment, facts: EngineFacts) -> D
     deployment.slots = wish.slots or facts.slots or deployment.slots or DEFAULT_SLOTS
     deployment.context_tokens = wish.context or facts.context_tokens or deployment.context_tokens or DEFAULT_CONTEXT
     deployment.tokens_per_second = wish.tokens_per_second
-    if deployment.state != Deployment.State.WARM:
-        deployment.state, deployment.state_since = Deployment.State.WARM, now()
+    state = fleet.state_by_health(engine, health)
+    if deployment.state != state:
+        deployment.state, deployment.state_since = state, now()
     deployment.save()
     return deployment

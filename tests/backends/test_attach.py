@@ -72,7 +72,7 @@ def test_an_engine_that_is_down_is_attached_with_a_warning() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     _, err = run(url, "--kind", "openai-compatible", "--model", "x")
     assert "does not answer yet (engine_unreachable)" in err
-    assert Deployment.objects.get().state == "warm"
+    assert Deployment.objects.get().state == "failed"
 
 
 def test_an_engine_that_is_down_is_refused_with_check() -> None:
