@@ -32,7 +32,9 @@ class Chat {
       words: this.words, place: this.conversation ?? "new",
       onSend: (wish) => this.#send(wish), onStop: () => this.#stop(),
     });
-    this.queued = new Queued(need("queued"), (text) => this.composer.fill(text));
+    this.queued = new Queued(need("queued"), {
+      drafts: this.composer.drafts, place: this.composer.place, onEdit: (text) => this.composer.giveBack(text),
+    });
     this.thread = new Thread(need("thread"), {
       words: this.words, following: this.following, modelName: () => this.composer.modelName, onStop: () => this.#stop(),
       onRegenerate: (message) => this.#regenerate(message), onChange: () => this.#busy(),
@@ -43,26 +45,21 @@ class Chat {
     this.listed = "";
     this.#menus();
     this.thread.adopt();
+    this.#offerQueued();
     this.thread.stick();
     this.socket.connect();
     addEventListener("online", () => this.socket.hurry());
     document.addEventListener("visibilitychange", () => !document.hidden && this.socket.hurry());
   }
 
-  /** @param {{text: string, model: string, think: string}} wish */
-  #send(wish) {
-    if (this.asked.size > 0 || this.thread.live) {
-      this.queued.put(wish.text);
-      this.composer.clear();
-      return;
-    }
-    const key = uuid();
+  /** @param {{text: string, model: string, think: string}} wish @param {string} key */
+  #send(wish, key = uuid()) {
+    if (this.asked.size > 0 || this.thread.live) return this.queued.put(wish.text);
     const frame = ask({ key, ...wish, conversation: this.conversation });
     this.asked.set(key, { text: wish.text, id: frame.id });
     document.body.classList.remove("is-empty");
     this.thread.showAsked(key, wish.text);
-    this.composer.clear();
-    this.composer.drafts.keep(this.composer.place, wish.text);
+    this.composer.sent(wish.text);
     this.#busy();
     this.socket.wish(frame);
   }
@@ -103,15 +100,15 @@ class Chat {
     this.following.resume();
     const isMissing = (frame.live ?? []).some((/** @type {any} */ live) =>
       live.conversation === this.conversation && !this.following.answers.has(live.generation));
-    if (isMissing && this.conversation) this.thread.reload(this.conversation);
+    if (isMissing && this.conversation) this.#reload(this.conversation);
     if (this.connection.wasLost()) this.#rung({ type: "user" });
   }
 
   /** @param {Frame} frame */
   #accepted(frame) {
     if (!this.asked.delete(frame.key)) return;
+    this.composer.arrived();
     if (!this.conversation) this.#open(frame.conversation);
-    else this.composer.drafts.keep(this.composer.place, this.composer.field.value);
     this.thread.accept(frame);
     this.#refreshList();
   }
@@ -121,6 +118,7 @@ class Chat {
     this.conversation = conversation;
     document.body.dataset.conversation = conversation;
     this.composer.moveTo(conversation);
+    this.queued.moveTo(conversation);
     history.replaceState(null, "", `/c/${conversation}/`);
   }
 
@@ -133,8 +131,11 @@ class Chat {
     const [key, { text }] = entry;
     this.asked.delete(key);
     this.thread.refuse(key);
-    if (!text && this.conversation) this.thread.reload(this.conversation);
-    if (text) this.composer.fill([text, this.composer.field.value].filter(Boolean).join("\n"));
+    if (!text && this.conversation) this.#reload(this.conversation);
+    if (text) {
+      this.#offerQueued();
+      this.composer.giveBack(text);
+    }
     if (!this.conversation) document.body.classList.add("is-empty");
     this.composer.tell(sentence);
     this.#busy();
@@ -146,7 +147,7 @@ class Chat {
     await this.#refreshList();
     const { conversation } = this;
     const leaf = conversation ? this.sidebar.leafOf(conversation) : "";
-    if (conversation && leaf && leaf !== this.thread.leaf && this.asked.size === 0) this.thread.reload(conversation);
+    if (conversation && leaf && leaf !== this.thread.leaf && this.asked.size === 0) this.#reload(conversation);
   }
 
   /** @param {import("./answer.js").Answer} answer @param {Frame} frame */
@@ -169,12 +170,24 @@ class Chat {
   async #settled(frame) {
     const generation = frame.generation ?? this.following.numbers.get(frame.g);
     const answer = generation ? this.following.answers.get(generation) : null;
-    if (answer && this.conversation && !(await settledAsWritten(answer))) this.thread.reload(this.conversation);
+    if (answer && this.conversation && !(await settledAsWritten(answer))) this.#reload(this.conversation);
     this.#busy();
     this.#refreshList();
-    const next = this.thread.live ? "" : this.queued.take();
-    if (next && frame.state !== "failed") this.#send({ text: next, model: this.composer.model, think: this.composer.think });
-    else if (next) this.composer.fill(next);
+    if (frame.state === "failed") return this.#offerQueued();
+    const next = this.thread.live ? null : this.queued.take();
+    if (next) this.#send({ text: next.text, model: this.composer.model, think: this.composer.think }, next.key);
+  }
+
+  /** No answer is on its way that the next question could wait for: back into the field with it. */
+  #offerQueued() {
+    const next = this.thread.live ? null : this.queued.take();
+    if (next) this.composer.giveBack(next.text);
+  }
+
+  /** @param {string} conversation */
+  async #reload(conversation) {
+    await this.thread.reload(conversation);
+    if (this.asked.size === 0) this.#offerQueued();
   }
 
   async #refreshList() {
@@ -224,6 +237,7 @@ class Chat {
       this.thread.root.replaceChildren();
       this.thread.adopt();
       this.composer.startAnew();
+      this.queued.startAnew();
     });
   }
 }

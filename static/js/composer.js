@@ -27,6 +27,8 @@ export class Composer {
     this.isBusy = false;
     this.composedAt = -1000;
     this.model = form.dataset.model ?? "";
+    /** Sent, and not accepted yet. */
+    this.underway = "";
     this.placeholder = this.field.placeholder;
     /** @type {any} */ this.saving = undefined;
     this.#listen();
@@ -59,16 +61,27 @@ export class Composer {
   /** @param {string} text */
   fill(text) {
     this.field.value = text;
-    this.drafts.keep(this.place, text);
+    this.#keep();
     this.refresh();
     this.field.focus();
   }
 
-  /** The site has the question: nothing is left to keep. */
-  clear() {
-    this.field.value = "";
-    this.drafts.keep(this.place, "");
-    this.refresh();
+  /** @param {string} text was not accepted; what is being written stays behind it */
+  giveBack(text) {
+    this.underway = "";
+    this.fill([text, this.field.value].filter(Boolean).join("\n"));
+  }
+
+  /** @param {string} text is on its way and kept until it has arrived */
+  sent(text) {
+    this.underway = text;
+    this.#keep();
+  }
+
+  /** The site has the question: only what is being written is left to keep. */
+  arrived() {
+    this.underway = "";
+    this.#keep();
   }
 
   /** @param {string} place a new chat has got its conversation */
@@ -76,7 +89,7 @@ export class Composer {
     this.placeholder = this.form.dataset.askMore ?? "";
     this.drafts.keep(this.place, "");
     this.place = place;
-    this.drafts.keep(place, this.field.value);
+    this.#keep();
   }
 
   /** The conversation is gone; the next question opens a new one. */
@@ -108,6 +121,10 @@ export class Composer {
     if (!CSS.supports("field-sizing", "content")) this.#grow();
   }
 
+  #keep() {
+    this.drafts.keep(this.place, [this.underway, this.field.value].filter(Boolean).join("\n"));
+  }
+
   #grow() {
     this.field.rows = Math.min(12, Math.max(1, this.field.value.split("\n").length));
   }
@@ -126,9 +143,9 @@ export class Composer {
     field.addEventListener("input", () => {
       this.refresh();
       clearTimeout(this.saving);
-      this.saving = setTimeout(() => this.drafts.keep(this.place, field.value), PAUSE_MS);
+      this.saving = setTimeout(() => this.#keep(), PAUSE_MS);
     });
-    addEventListener("pagehide", () => this.drafts.keep(this.place, field.value));
+    addEventListener("pagehide", () => this.#keep());
   }
 
   /** @param {KeyboardEvent} event */
@@ -148,7 +165,10 @@ export class Composer {
     if (!this.model) return this.tell(this.words.say("reason.no_model"));
     this.tell("");
     clearTimeout(this.saving);
+    this.field.value = "";
+    this.refresh();
     this.onSend({ text, model: this.model, think: this.think });
+    this.#keep();
   }
 
   #listenToChoices() {

@@ -74,6 +74,8 @@ export class Thread {
 
   /** @param {import("./protocol.js").Frame} accepted */
   accept(accepted) {
+    // Accepted before this page was loaded: it stands here already.
+    if (this.views.has(accepted.generation)) return this.refuse(accepted.key);
     const blank = /** @type {HTMLElement | null} */ (this.root.querySelector(`.message--answer[data-key="${CSS.escape(accepted.key)}"]`));
     const question = /** @type {HTMLElement | null} */ (this.root.querySelector(`.message--user[data-key="${CSS.escape(accepted.key)}"]`));
     if (question) question.dataset.message = accepted.message;

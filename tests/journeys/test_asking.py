@@ -81,6 +81,36 @@ def test_the_next_question_waits_until_the_answer_has_ended(page: Page) -> None:
     assert "19, 20" in text_of(page.locator("article.message--answer").first)
 
 
+def test_a_queued_question_survives_a_reload_and_spares_what_is_being_written(page: Page) -> None:
+    ask(page, LONG)
+    wait_for_words(page)
+    ask(page, "12+34=?")
+    page.reload()
+    expect(page.locator("#queued")).to_contain_text("12+34=?")
+    box = page.get_by_role("textbox", name="Message")
+    box.fill("half a thou")
+    expect(page.locator("article.message--answer")).to_have_count(2, timeout=60_000)
+    assert "46" in text_of(wait_until_done(page))
+    expect(box).to_have_value("half a thou")
+    expect(page.locator("#queued")).to_be_hidden()
+
+
+def test_a_queued_question_that_two_tabs_know_is_asked_once(page: Page) -> None:
+    ask(page, LONG)
+    wait_for_words(page)
+    ask(page, "12+34=?")
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#queued")).to_contain_text("12+34=?")
+    for tab in (page, other):
+        expect(tab.locator("article.message--answer")).to_have_count(2, timeout=60_000)
+        wait_until_done(tab)
+    page.reload()
+    expect(page.locator("article.message--user")).to_have_count(2)
+    for tab in (page, other):
+        expect(tab.get_by_role("textbox", name="Message")).to_have_value("")
+
+
 def test_a_lost_connection_is_told_quietly_and_comes_back(page: Page) -> None:
     ask(page, LONG)
     wait_for_words(page)
