@@ -16,6 +16,7 @@ from models_admin.backends.base import BackendError, Endpoint, EngineFacts, Heal
 from models_admin.backends.http_client import base_of
 from models_admin.backends.llama_cpp import names_of
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
+from models_admin.probing import state_by_health
 
 DEMO_MODEL = "r1-tiny"
 DEMO_NAME = "R1 Tiny (demo)"
@@ -156,7 +157,7 @@ def _store_deployment(engine: Engine, wish: Attachment, health: Health, facts: E
     deployment.slots = wish.slots or facts.slots or deployment.slots or DEFAULT_SLOTS
     deployment.context_tokens = wish.context or facts.context_tokens or deployment.context_tokens or DEFAULT_CONTEXT
     deployment.tokens_per_second = wish.tokens_per_second
-    state = fleet.state_by_health(engine, health)
+    state = state_by_health(engine, health)
     if deployment.state != state:
         deployment.state, deployment.state_since = state, now()
     deployment.save()

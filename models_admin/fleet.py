@@ -10,8 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from models_admin.backends.base import Health, Overloaded
-from models_admin.models import CatalogueModel, Deployment, Engine, Host, SlotLease, Worker
+from models_admin.models import CatalogueModel, Deployment, Host, SlotLease, Worker
 
 HEARTBEAT_SECONDS = 3
 REAP_AFTER_SECONDS = 9
@@ -67,24 +66,6 @@ def can_write() -> bool:
 
 def has_warm_deployment() -> bool:
     return Deployment.objects.filter(state=Deployment.State.WARM).exists()
-
-
-def state_by_health(engine: Engine, health: Health) -> Deployment.State:
-    """What a deployment is while its engine says this. The site itself starts a launched one again."""
-    if health.is_ready:
-        return Deployment.State.WARM
-    is_coming = engine.is_launched or health.detail == Overloaded.code
-    return Deployment.State.STARTING if is_coming else Deployment.State.FAILED
-
-
-def note_health(engine_id: int, health: Health) -> None:
-    """Move the engine's deployments to what it says; what an admin put aside stays where it is."""
-    engine = Engine.objects.filter(pk=engine_id).first()
-    if engine is None:
-        return
-    state, states = state_by_health(engine, health), Deployment.State
-    moved = Deployment.objects.filter(engine=engine, state__in=[states.WARM, states.STARTING, states.FAILED])
-    moved.exclude(state=state).update(state=state, state_since=Now())
 
 
 def choices() -> list[Choice]:

@@ -1,4 +1,7 @@
-"""Which engines answer: asked every few seconds by whoever leads, kept as the state of their deployments."""
+"""Which engines answer: asked every few seconds by whoever leads, kept as the state of their deployments.
+
+Apart from `fleet`, because it loads the drivers: a web process has no use for 30 MB of HTTP clients.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from models_admin import fleet, secrets
+from django.db.models.functions import Now
+
+from models_admin import secrets
 from models_admin.backends import open_driver
-from models_admin.backends.base import BackendError, Endpoint, Health
-from models_admin.models import Engine
+from models_admin.backends.base import BackendError, Endpoint, Health, Overloaded
+from models_admin.models import Deployment, Engine
 
 PROBE_SECONDS = 3.0
 # A busy engine may be slow: only two silences in a row, each of the driver's own deadline, count.
@@ -21,7 +26,7 @@ async def probe(in_database: Callable[..., Awaitable[Any]]) -> None:
     endpoints: dict[int, Endpoint | None] = await in_database(_endpoints)
     found = await asyncio.gather(*map(health, endpoints.values()))
     for engine_id, told in zip(endpoints, found, strict=True):
-        await in_database(fleet.note_health, engine_id, told)
+        await in_database(note_health, engine_id, told)
 
 
 async def health(endpoint: Endpoint | None) -> Health:
@@ -38,6 +43,24 @@ async def health(endpoint: Endpoint | None) -> Health:
         if told.is_ready:
             break
     return told
+
+
+def state_by_health(engine: Engine, health: Health) -> Deployment.State:
+    """What a deployment is while its engine says this. The site itself starts a launched one again."""
+    if health.is_ready:
+        return Deployment.State.WARM
+    is_coming = engine.is_launched or health.detail == Overloaded.code
+    return Deployment.State.STARTING if is_coming else Deployment.State.FAILED
+
+
+def note_health(engine_id: int, health: Health) -> None:
+    """Move the engine's deployments to what it says; what an admin put aside stays where it is."""
+    engine = Engine.objects.filter(pk=engine_id).first()
+    if engine is None:
+        return
+    state, states = state_by_health(engine, health), Deployment.State
+    moved = Deployment.objects.filter(engine=engine, state__in=[states.WARM, states.STARTING, states.FAILED])
+    moved.exclude(state=state).update(state=state, state_since=Now())
 
 
 def _endpoints() -> dict[int, Endpoint | None]:
