@@ -74,10 +74,12 @@ def _stages() -> dict[str, str]:
         "stage.loading": _("The model is loading"),
         "stage.prefill": _("Reading the question"),
         "stage.answering": _("Writing"),
-        "waiting.slots": _("All places at this model are taken. It starts as soon as one is free."),
-        "waiting.running_per_user": _("Your other questions are being answered first."),
+        "waiting.ahead": _("All places at this model are taken. Those ahead of you start first."),
+        "waiting.next": _("All places at this model are taken. Yours starts as soon as one is free."),
+        "waiting.your_cap": _("Your other questions are being answered first."),
         "waiting.no_runner": _("No runner is at work right now. The question is kept and starts when one is back."),
-        "waiting.engine_unreachable": _("The engine does not answer. The question is kept and starts when it is back."),
+        "waiting.no_engine": _("The engine does not answer. The question is kept and starts when it is back."),
+        "waiting.unknown": _("The question is kept and starts as soon as it can."),
     }
 
 
@@ -93,12 +95,13 @@ def _reasons() -> dict[str, str]:
         "reason.engine_broke_off": _("The engine stopped in the middle of the answer"),
         "reason.runner_lost": _("The process that carried this answer was lost"),
         "reason.site_stopping": _("The site was stopped before the answer was complete"),
-        "reason.timeout": _("The engine was silent for too long"),
+        "reason.engine_failed": _("The engine failed"),
         "reason.stopped": _("Stopped"),
         "reason.unknown": _("The answer broke off"),
         "reason.too_many_waiting": _(
             "Too many of your questions are waiting. Nothing was sent; send it again when one of them is answered."
         ),
+        "reason.quota_used_up": _("Your limit is used up until {time}. Nothing was sent; the text stays here."),
         "reason.message_too_long": _("Longer than {n} characters, so nothing was sent. Shorten it or split it."),
         "reason.message_empty": _("There is nothing to send yet."),
         "reason.no_model": _("No model is available right now. The text stays here; an admin can attach an engine."),
@@ -123,7 +126,7 @@ def _ways() -> dict[str, str]:
         "way.engine_broke_off": later,
         "way.runner_lost": _("Nothing runs on in the background. A new attempt starts at once."),
         "way.site_stopping": _("A new attempt starts at once."),
-        "way.timeout": later,
+        "way.engine_failed": later,
         "way.stopped": _("A new attempt starts at once."),
         "way.unknown": _("A new attempt starts at once."),
     }

@@ -124,13 +124,15 @@ class Chat {
 
   /** @param {Frame} frame */
   #refused(frame) {
-    const sentence = this.words.has(`reason.${frame.code}`) ? this.words.say(`reason.${frame.code}`, { n: frame.limit ?? 0 }) : frame.text ?? "";
+    const key = `reason.${frame.code}`;
+    const time = this.words.time(new Date(Date.now() + 1000 * (frame.retry_after ?? 0)));
+    const sentence = this.words.has(key) ? this.words.say(key, { n: frame.limit ?? 0, time }) : frame.text ?? "";
     const entry = [...this.asked].find(([, wish]) => wish.id === frame.id);
     if (!frame.id) return this.composer.tell(sentence);
     if (!entry) return;
-    const [key, { text }] = entry;
-    this.asked.delete(key);
-    this.thread.refuse(key);
+    const [wish, { text }] = entry;
+    this.asked.delete(wish);
+    this.thread.refuse(wish);
     if (!text && this.conversation) this.#reload(this.conversation);
     if (text) {
       this.#offerQueued();

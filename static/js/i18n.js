@@ -39,6 +39,13 @@ export class Words {
     return this.numbers.format(value);
   }
 
+  /** @param {Date} at @returns {string} the hour alone where it is today */
+  time(at) {
+    const isToday = at.toDateString() === new Date().toDateString();
+    const style = isToday ? {} : { dateStyle: /** @type {"medium"} */ ("medium") };
+    return new Intl.DateTimeFormat(this.language, { ...style, timeStyle: "short" }).format(at);
+  }
+
   /** @param {{one?: string, other: string}} entry @param {number} n */
   #plural(entry, n) {
     return this.plurals.select(n) === "one" && entry.one !== undefined ? entry.one : entry.other;

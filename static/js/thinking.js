@@ -68,9 +68,9 @@ export function drawWaiting(into, words, waiting) {
   }
   const place = into.querySelector(".waiting__place") ?? buildWaiting(into, words);
   const why = /** @type {HTMLElement} */ (into.querySelector(".waiting__why"));
-  const key = `waiting.${waiting.reason?.code ?? "slots"}`;
+  const key = `waiting.${waiting.reason?.code}`;
   write(place, waiting.ahead > 0 ? words.say("ahead", { n: waiting.ahead }) : words.say("next"));
-  write(why, words.say(words.has(key) ? key : "waiting.slots", waiting.reason?.args ?? {}));
+  write(why, words.say(words.has(key) ? key : "waiting.unknown", waiting.reason?.args ?? {}));
 }
 
 /** Speaks to a screen reader only when the words change. @param {Element} element @param {string} text */

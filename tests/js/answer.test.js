@@ -206,3 +206,10 @@ test("a loss that lasts is told however many tries fail meanwhile, and taken bac
   assert.equal(line.hidden, true);
   assert.deepEqual([connection.wasLost(), connection.wasLost()], [true, false]);
 });
+
+test("a time of today is an hour, a later one has its day", () => {
+  const words = new Words({}, "en");
+  const now = new Date();
+  assert.match(words.time(now), /^\d+:\d\d\s[AP]M$/);
+  assert.match(words.time(new Date(now.getTime() + 48 * 3600_000)), /\d{4}, \d+:\d\d\s[AP]M$/);
+});
