@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -138,13 +137,3 @@ def answers(number: int) -> bool:
         return False
     finally:
         line.close()
-
-
-def wait(site: Site, number: int) -> bool:
-    """Return whether it answers in time."""
-    end = time.monotonic() + READY_SECONDS
-    while time.monotonic() < end:
-        if answers(number):
-            return True
-        time.sleep(0.05)
-    return False

@@ -5,35 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from typing import Any
 
 from r1web.supervisor.site import Site
 
 TIMEOUT_SECONDS = 5.0
 
 
-def is_ready(site: Site, *, has_engine: bool) -> bool:
-    """Whether a question would be answered; without an engine, whether the page is there."""
-    return _status(site, "/healthz" if has_engine else "/livez") == http.HTTPStatus.OK
-
-
-def open_checks(site: Site) -> str:
-    """Names of the checks that have not passed, for a person."""
+def missing(site: Site) -> set[str]:
+    """Names of the checks that have not passed; empty when a question would be answered."""
     try:
-        _, body = _get(site, "/healthz")
-        checks: dict[str, Any] = json.loads(body)
+        checks = json.loads(_get(site, "/healthz")[1])
     except (OSError, http.client.HTTPException, ValueError):
-        return "the web server does not answer"
-    listed = checks.get("checks", checks)
-    waiting = [name for name, value in listed.items() if value in (False, None, "waiting", "missing")]
-    return ", ".join(waiting) or body.decode(errors="replace")[:200]
-
-
-def _status(site: Site, path: str) -> int:
-    try:
-        return _get(site, path)[0]
-    except (OSError, http.client.HTTPException):
-        return 0
+        return {"web server"}
+    return {name for name, value in checks.items() if value is False}
 
 
 def _get(site: Site, path: str) -> tuple[int, bytes]:

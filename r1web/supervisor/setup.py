@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -85,17 +84,24 @@ def _back_up(site: Site) -> Path | None:
     return target
 
 
-def attach_engine(site: Site, number: int) -> Iterator[None]:
-    """Make the built-in engine known to the site; a generator, so that others start meanwhile."""
-    words = engine.attach_words(site, number)
-    stamp = site.data / "engine.stamp"
-    digest = stamps.digest_of_files([engine.MODEL, engine.key_file(site)], *words, _identity(site))
-    if site.database_path and stamps.is_current(stamp, digest):
-        return
-    tool = Tool(site, *words)
-    yield
+def knows_engine(site: Site, number: int) -> bool:
+    """Whether the database names the built-in engine as it runs now."""
+    if site.database_path is None:
+        return False
+    return stamps.is_current(site.data / "engine.stamp", _engine_digest(site, number))
+
+
+def attach_engine(site: Site, number: int, *, is_lasting: bool) -> None:
+    """Make the built-in engine known to the site; only what `is_lasting` need not be done at the next start."""
+    tool = Tool(site, *engine.attach_words(site, number))
     tool.output(failing_means="The built-in engine could not be made known to the site")
-    stamps.write(stamp, digest)
+    if is_lasting:
+        stamps.write(site.data / "engine.stamp", _engine_digest(site, number))
+
+
+def _engine_digest(site: Site, number: int) -> str:
+    words = engine.attach_words(site, number)
+    return stamps.digest_of_files([engine.MODEL, engine.key_file(site)], *words, _identity(site))
 
 
 def first_admin(site: Site) -> Tool | None:

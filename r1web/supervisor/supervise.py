@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 
 import psutil
 
-from r1web.supervisor import children, engine, health, redis_server, settings_file, setup
-from r1web.supervisor.children import Command
+from r1web.supervisor import children, engine, health, programs, redis_server, settings_file, setup
 from r1web.supervisor.crew import Crew
 from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.site import Site
 from r1web.supervisor.terminal import say, step
 
 READY_SECONDS = 90.0
+# How often the end of a wait is looked for while the site starts.
+POLL_SECONDS = 0.05
 TICK_SECONDS = 0.1
 
 
@@ -109,29 +110,54 @@ class Supervisor:
 
     def _start_site(self) -> None:
         with step("Web server and runner"):
-            self._crew.start(_web(self._site))
-            self._crew.start(_runner(self._site))
+            self._crew.start(programs.web(self._site))
+            self._crew.start(programs.runner(self._site))
+            model_end = time.monotonic() + engine.READY_SECONDS
             admin = setup.first_admin(self._site)
-            if self._engine_port:
-                for _ in setup.attach_engine(self._site, self._engine_port):
-                    engine.wait(self._site, self._engine_port)
+            self._attach_engine(model_end)
             link = admin.output(failing_means="The first administrator could not be prepared") if admin else ""
-            self._wait_until_ready()
-        self._tell(link.splitlines()[-1] if link else "")
+            obstacle = self._wait_until_ready(model_end)
+        self._tell(link.splitlines()[-1] if link else "", obstacle)
 
-    def _wait_until_ready(self) -> None:
-        end = time.monotonic() + READY_SECONDS
-        while not health.is_ready(self._site, has_engine=self._engine_port is not None):
+    def _attach_engine(self, model_end: float) -> None:
+        """Make the engine known to the site once it answers; one that stays silent is made known as such."""
+        number = self._engine_port
+        if number is None or setup.knows_engine(self._site, number):
+            return
+        answers = self._wait_for(self._engine_answers, model_end)
+        setup.attach_engine(self._site, number, is_lasting=answers)
+
+    def _engine_answers(self) -> bool:
+        return self._engine_port is not None and engine.answers(self._engine_port)
+
+    def _wait_for(self, holds: Callable[[], bool], end: float) -> bool:
+        """Look after the children until something holds or the clock says `end`; returns whether it holds."""
+        while not (is_so := holds()) and time.monotonic() < end:
             self._crew.tend()
-            if time.monotonic() > end:
-                missing = health.open_checks(self._site)
-                raise CannotGoOn(f"The site did not get ready ({missing}): the logs in {self._site.logs} say why.")
-            time.sleep(2 * TICK_SECONDS)
+            time.sleep(POLL_SECONDS)
+        return is_so
 
-    def _tell(self, link: str) -> None:
+    def _wait_until_ready(self, model_end: float) -> str:
+        """Wait for the site, then for a model; returns why no answer can be had yet, or ''."""
+        if not self._wait_for(lambda: health.missing(self._site) <= {"model"}, time.monotonic() + READY_SECONDS):
+            missing = ", ".join(sorted(health.missing(self._site)))
+            raise CannotGoOn(f"The site did not get ready ({missing}): the logs in {self._site.logs} say why.")
+        if self._engine_port is None:
+            is_served = not health.missing(self._site)
+            return "" if is_served else "it has no model that answers: attach an engine (docs/engines.md)."
+        if not self._wait_for(self._engine_answers, model_end):
+            return f"the built-in engine does not answer: {self._site.logs / 'engine.log'} says why."
+        if not self._wait_for(lambda: not health.missing(self._site), model_end):
+            return f"no model is ready: {self._site.logs / 'runner.log'} may say why."
+        return ""
+
+    def _tell(self, link: str, obstacle: str) -> None:
         addresses = self._site.addresses()
         seconds = time.time() - psutil.Process().create_time()
-        say(f"\nReady after {seconds:.1f} s.")
+        if obstacle:
+            say(f"\nUp after {seconds:.1f} s, but no question can be answered yet: {obstacle}")
+        else:
+            say(f"\nReady after {seconds:.1f} s.")
         say(f"  Chat    {'  '.join(f'{address}/' for address in addresses)}")
         say(f"  Admin   {addresses[0]}/admin/")
         if link.startswith("/"):
@@ -149,30 +175,3 @@ class Supervisor:
             if self._site.redis_socket.parent != self._site.data:
                 self._site.redis_socket.parent.rmdir()
         say("Everything has ended.")
-
-
-def _web(site: Site) -> Command:
-    host, port = site.arguments.host, site.arguments.port
-    listen = ["-b", host, "-p", str(port)]
-    if site.arguments.tls:
-        # Loading the cryptography library takes 10 MB: only where it is needed.
-        from r1web.supervisor import certificate
-
-        public, private = (_escaped(str(path)) for path in certificate.files(site.data, site.hosts))
-        listen = ["-e", f"ssl:{port}:privateKey={private}:certKey={public}:interface={_escaped(host)}"]
-    words = [sys.executable, "-m", "r1web.web", *listen]
-    return Command("Web server", words, site.process_environment(), site.logs / "web.log")
-
-
-def _escaped(text: str) -> str:
-    """Colons part the words of Twisted's endpoint descriptions."""
-    return text.replace("\\", "\\\\").replace(":", "\\:")
-
-
-def _runner(site: Site) -> Command:
-    streams = os.environ.get("R1WEB_RUNNER_STREAMS", "") or "250"
-    words = [
-        sys.executable, "-m", "celery", "-A", "r1web.celery", "worker", "-P", "threads", "-c", streams, "-Q", "run",
-        "--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "runner@%h", "--loglevel", "INFO",
-    ]  # fmt: skip
-    return Command("Runner", words, site.process_environment(), site.logs / "runner.log")

@@ -61,7 +61,7 @@ def test_the_site_starts_by_the_command_of_the_readme() -> None:
 
 
 def test_a_further_runner_starts_as_the_supervisor_starts_it() -> None:
-    written = (ROOT / "r1web/supervisor/supervise.py").read_text()
+    written = (ROOT / "r1web/supervisor/programs.py").read_text()
     own = re.search(r'"celery", ("-A".*?"runner@%h")', written, re.DOTALL)
     assert own
     words = [word.strip().strip('"') for word in own[1].split(",")]

@@ -61,7 +61,10 @@ class SiteProcess:
         return self._output.read_text()
 
     def wait_until_ready(self) -> None:
-        until(lambda: "Ready after" in self.output or self.process.poll() is not None, "the site is ready")
+        self.wait_until_told("Ready after")
+
+    def wait_until_told(self, words: str) -> None:
+        until(lambda: words in self.output or self.process.poll() is not None, f"the terminal says {words}")
         assert self.process.poll() is None, self.output
 
     def children(self) -> dict[str, psutil.Process]:

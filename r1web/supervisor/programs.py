@@ -1,0 +1,36 @@
+"""How the web server and the runner are started."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from r1web.supervisor.children import Command
+from r1web.supervisor.site import Site
+
+
+def web(site: Site) -> Command:
+    host, port = site.arguments.host, site.arguments.port
+    listen = ["-b", host, "-p", str(port)]
+    if site.arguments.tls:
+        # Loading the cryptography library takes 10 MB: only where it is needed.
+        from r1web.supervisor import certificate
+
+        public, private = (_escaped(str(path)) for path in certificate.files(site.data, site.hosts))
+        listen = ["-e", f"ssl:{port}:privateKey={private}:certKey={public}:interface={_escaped(host)}"]
+    words = [sys.executable, "-m", "r1web.web", *listen]
+    return Command("Web server", words, site.process_environment(), site.logs / "web.log")
+
+
+def _escaped(text: str) -> str:
+    """Colons part the words of Twisted's endpoint descriptions."""
+    return text.replace("\\", "\\\\").replace(":", "\\:")
+
+
+def runner(site: Site) -> Command:
+    streams = os.environ.get("R1WEB_RUNNER_STREAMS", "") or "250"
+    words = [
+        sys.executable, "-m", "celery", "-A", "r1web.celery", "worker", "-P", "threads", "-c", streams, "-Q", "run",
+        "--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "runner@%h", "--loglevel", "INFO",
+    ]  # fmt: skip
+    return Command("Runner", words, site.process_environment(), site.logs / "runner.log")
