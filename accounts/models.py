@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.models import AbstractUser
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -104,6 +106,14 @@ class QuotaLimit(models.Model):
             models.CheckConstraint(condition=Q(amount__gte=0), name="quotalimit_amount_not_negative"),
         ]
         indexes = [models.Index(fields=["subject_kind", "subject_id"], name="quotalimit_by_subject")]
+
+    def clean(self) -> None:
+        """A zone that nobody knows would refuse every question that the limit applies to."""
+        try:
+            ZoneInfo(self.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            said = _("Unknown time zone. Name one as in Europe/Berlin, Asia/Shanghai or UTC.")
+            raise ValidationError({"time_zone": said}) from None
 
 
 class QuotaCounter(models.Model):
