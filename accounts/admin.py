@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group as DjangoGroup
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Field, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -40,7 +40,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(User)
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
-    list_display = ("username", "main_group", "is_active", "is_superuser", "last_login")
+    list_display = ("username", "main_group", "is_active", "is_administrator", "last_login")
     list_filter = ("is_active", "is_superuser", "main_group")
     list_select_related = ("main_group",)
     search_fields = ("username", "first_name", "last_name", "email")
@@ -48,7 +48,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": ("first_name", "last_name", "email", "main_group")}),
-        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser")}),
+        (_("Rights"), {"fields": ("is_active", "is_superuser")}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("username", "main_group", "password1", "password2")}),)
@@ -57,7 +57,22 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Nobody gives himself more rights than he has."""
         own = super().get_readonly_fields(request, obj)
-        return own if _is_superuser(request) else (*own, "is_staff", "is_superuser")
+        return own if _is_superuser(request) else (*own, "is_superuser")
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "is_superuser":
+            kwargs |= {"label": _("Administrator"), "help_text": _("May do everything in the admin.")}
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    @admin.display(description=_("Administrator"), boolean=True, ordering="is_superuser")
+    def is_administrator(self, person: User) -> bool:
+        return person.is_superuser
+
+    def save_model(self, request: HttpRequest, obj: User, form: ModelForm[User], change: bool) -> None:
+        """One choice for two of Django's: the admin lets nobody in who is not staff, and shows staff alone nothing."""
+        if "is_superuser" in form.changed_data:
+            obj.is_staff = obj.is_superuser
+        super().save_model(request, obj, form, change)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         is_above = obj is not None and obj.is_superuser and not _is_superuser(request)
