@@ -1,38 +1,45 @@
-"""Conversations and generations, for admins: who, when and how much, never what was said."""
+"""Conversations and generations, for admins: who, when and how much.
+
+Of what was said only the titles of people's chats, which are the first words of the question until they are renamed.
+A script's call has none here: it would be the prompt.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import Count, QuerySet
+from django.contrib import admin
+from django.db.models import Case, Count, F, QuerySet, Value, When
 from django.http import HttpRequest
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin import ReadOnly
-from chat import errors, generation
+from chat import generation
 from chat.models import Conversation, Generation
 
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnly):
-    list_display = ("title_or_id", "user", "model_key", "source", "turns", "last_activity_at", "deleted_at")
+    list_display = ("shown_title", "user", "model_key", "source", "turns", "last_activity_at", "deleted_at")
     list_filter = ("source", "model_key", ("deleted_at", admin.EmptyFieldListFilter))
     list_select_related = ("user",)
-    search_fields = ("title", "user__username")
+    search_fields = ("chat_title", "user__username")
     ordering = ("-last_activity_at",)
-    fields = ("title", "user", "model_key", "source", "turns", "created_at", "last_activity_at", "deleted_at")
+    fields = ("shown_title", "user", "model_key", "source", "turns", "created_at", "last_activity_at", "deleted_at")
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)
-        counted: QuerySet[Any] = rows.annotate(message_count=Count("messages"))
-        return counted
+        chat_title = Case(When(source=Conversation.Source.API, then=Value("")), default=F("title"))
+        shaped: QuerySet[Any] = rows.annotate(message_count=Count("messages"), chat_title=chat_title)
+        return shaped
 
-    @admin.display(description=_("Title"), ordering="title")
-    def title_or_id(self, conversation: Conversation) -> str:
-        return conversation.title or str(conversation.pk)
+    @admin.display(description=_("Title"), ordering="chat_title")
+    def shown_title(self, conversation: Conversation) -> str:
+        is_call = conversation.source == Conversation.Source.API
+        return gettext("API call") if is_call else conversation.title or str(conversation.pk)
 
     @admin.display(description=_("Messages"), ordering="message_count")
     def turns(self, conversation: Conversation) -> int:
@@ -85,12 +92,12 @@ class GenerationAdmin(ReadOnly):
 
     @admin.action(description=_("Stop"), permissions=["stop"])
     def stop(self, request: HttpRequest, queryset: QuerySet[Generation]) -> None:
-        for row in queryset.filter(state__in=Generation.LIVE).select_related("user"):
-            try:
-                generation.stop(row.pk, by=row.user)
-            except errors.NotYours:
-                self.message_user(request, _("One of them was deleted meanwhile."), messages.WARNING)
-        self.message_user(request, _("They are being stopped."))
+        """Whatever is live among them, in the trash or not."""
+        live = list(queryset.filter(state__in=Generation.LIVE).values_list("pk", flat=True))
+        for pk in live:
+            generation.stop_by_id(pk)
+        said = ngettext("%(count)d answer is being stopped.", "%(count)d answers are being stopped.", len(live))
+        self.message_user(request, said % {"count": len(live)})
 
 
 def _seconds(start: datetime, end: datetime | None) -> str:

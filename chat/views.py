@@ -14,8 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
-from chat import history, page
-from chat.models import Conversation
+from chat import generation, history, page
+from chat.models import Conversation, Generation
 
 TITLE_LENGTH = 200
 
@@ -67,9 +67,11 @@ def rename(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def delete(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
-    """Into the trash; `restore` takes it out again."""
+    """Into the trash; `restore` takes it out again. Nobody can stop what he no longer sees, so it is stopped here."""
     found = _find(request, conversation_id)
     history.for_user(_user(request)).filter(pk=found.pk).update(deleted_at=timezone.now())
+    for live in Generation.objects.filter(message__conversation=found, state__in=Generation.LIVE):
+        generation.stop_by_id(live.pk)
     return HttpResponse(status=204)
 
 

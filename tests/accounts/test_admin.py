@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import tokens
 from accounts.models import ApiToken, User
+from chat import generation
+from chat.generation import Ask
 from chat.models import Conversation, Generation, Message
 from models_admin import fleet, secrets
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
@@ -29,20 +33,18 @@ def admin(admin_person: User, client: Client) -> Client:
     return client
 
 
-@pytest.fixture
-def answered(person: User) -> Generation:
-    """One finished question, with a machine that could have answered it."""
+@pytest.fixture(params=["web", "api"])
+def answered(request: pytest.FixtureRequest, person: User) -> Generation:
+    """A person's question, or a script's, with an answer and a machine that could have given it."""
     artifact = Artifact.objects.create(model=CatalogueModel.objects.create(key="m", name="M"), ref="m")
     engine = Engine.objects.create(host=fleet.local_host(), kind="llama.cpp", base_url="http://127.0.0.1:9")
-    deployment = Deployment.objects.create(engine=engine, artifact=artifact, context_tokens=10, slots=1)
-    conversation = Conversation.objects.create(user=person, title="Sums", model_key="m")
-    question = Message.objects.create(conversation=conversation, role="user", text="PRIVATE question")
-    answer = Message.objects.create(
-        conversation=conversation, parent=question, role="assistant", text="PRIVATE answer", thinking="PRIVATE thought"
-    )
-    return Generation.objects.create(
-        user=person, message=answer, client_key=answer.pk, request_digest="", model_key="m", deployment=deployment
-    )
+    Deployment.objects.create(engine=engine, artifact=artifact, context_tokens=10, slots=1)
+    # A person's chat is known by how its question begins, and by no more.
+    beginning = "How do I add up the first hundred numbers by hand, please? " if request.param == "web" else ""
+    wish = Ask(key=uuid.uuid4(), text=f"{beginning}PRIVATE question", model="m", source=request.param)
+    made = generation.submit(person, wish)
+    Message.objects.filter(pk=made.answer).update(text="PRIVATE answer", thinking="PRIVATE thought")
+    return Generation.objects.get(pk=made.generation)
 
 
 def test_people_are_added_and_can_sign_in(admin: Client) -> None:
@@ -93,6 +95,48 @@ def test_the_page_of_a_conversation_and_an_answer_shows_nothing_that_was_said(
         response = admin.get(reverse(f"admin:{name}_change", args=[pk]))
         assert response.status_code == 200
         assert "PRIVATE" not in response.content.decode()
+
+
+def test_a_chat_is_found_by_its_title_and_a_scripts_call_is_not(admin: Client, answered: Generation) -> None:
+    assert answered.message is not None
+    conversation = answered.message.conversation
+    is_chat = conversation.source == "web"
+    address = reverse("admin:chat_conversation_changelist")
+    shown = admin.get(address).content.decode()
+    assert ("API call" in shown, conversation.title in shown) == (not is_chat, is_chat)
+    found = admin.get(address, {"q": conversation.title.split()[0]}).content.decode()
+    assert (str(conversation.pk) in found) == is_chat
+
+
+def test_stopping_there_reaches_an_answer_in_the_trash(admin: Client, answered: Generation) -> None:
+    assert answered.message is not None
+    Conversation.objects.filter(pk=answered.message.conversation_id).update(deleted_at=timezone.now())
+    address = reverse("admin:chat_generation_changelist")
+    fields = {"action": "stop", "_selected_action": [str(answered.pk)]}
+    assert "1 answer is being stopped." in admin.post(address, fields, follow=True).content.decode()
+    answered.refresh_from_db()
+    assert answered.state == "stopped"
+    assert "0 answers are being stopped." in admin.post(address, fields, follow=True).content.decode()
+
+
+def test_a_limit_with_an_unknown_time_zone_is_refused(admin: Client, answered: Generation) -> None:
+    limit = {"subject_kind": "everyone", "unit": "requests", "window": "day", "amount": "5"}
+    address = "/admin/accounts/quotalimit/add/"
+    for zone in ("Berlin", "../etc", "Europe"):
+        assert "Unknown time zone" in admin.post(address, limit | {"time_zone": zone}).content.decode()
+    assert admin.post(address, limit | {"time_zone": "Europe/Berlin"}).status_code == 302
+    generation.submit(answered.user, Ask(key=uuid.uuid4(), text="12+34=?", model="m"))
+
+
+def test_an_administrator_is_made_and_unmade_by_one_choice(admin: Client, person: User) -> None:
+    address = f"/admin/accounts/user/{person.pk}/change/"
+    form = admin.get(address).content.decode()
+    assert 'name="is_superuser"' in form and 'name="is_staff"' not in form
+    browser = Client()
+    for choice, status in (({"is_superuser": "on"}, 200), ({}, 302)):
+        admin.post(address, {"username": "ann", "is_active": "on", **choice})
+        browser.force_login(User.objects.get(pk=person.pk), backend=BACKEND)
+        assert browser.get("/admin/accounts/user/").status_code == status
 
 
 def test_lists_ask_the_database_as_often_for_many_rows_as_for_few(

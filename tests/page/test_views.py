@@ -112,6 +112,19 @@ def test_renaming_and_trash(browser: Client, conversation: Conversation) -> None
     assert browser.get(base).status_code == 200
 
 
+@pytest.mark.parametrize(("state", "after"), [("waiting", ("stopped", False)), ("running", ("running", True))])
+def test_deleting_a_conversation_stops_its_answer(
+    browser: Client, conversation: Conversation, state: str, after: tuple[str, bool]
+) -> None:
+    live = Generation.objects.create(
+        user=conversation.user, message=conversation.active_leaf, client_key=uuid.uuid4(), request_digest="",
+        model_key="m", state=state,
+    )  # fmt: skip
+    assert browser.post(f"/c/{conversation.id}/delete/").status_code == 204
+    live.refresh_from_db()
+    assert (live.state, live.wants_stop) == after
+
+
 def test_another_version_is_shown_with_what_followed_it(browser: Client, conversation: Conversation) -> None:
     first = conversation.active_leaf
     assert first is not None
@@ -174,6 +187,13 @@ def test_the_language_is_kept(browser: Client, owner: User) -> None:
     assert "想让 R1 推敲什么" in browser.get("/").content.decode()
     owner.refresh_from_db()
     assert owner.language == "zh-hans"
+
+
+def test_a_new_browser_speaks_the_language_of_who_signs_in(owner: User) -> None:
+    User.objects.filter(pk=owner.pk).update(language="zh-hans")
+    fresh = Client(headers={"accept-language": "en"})
+    fresh.post("/signin/", {"username": "owner", "password": "a-long-password"})
+    assert "想让 R1 推敲什么" in fresh.get("/").content.decode()
 
 
 def test_the_look_goes_back_to_our_own_pages_only(browser: Client) -> None:

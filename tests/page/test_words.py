@@ -39,7 +39,11 @@ def keys() -> list[str]:
     errors, ends = codes("Error codes: ", "\n\n"), codes("Reasons in `settled`: ", "\n\n")
     assert {"ahead", "next"} <= waiting and "quota_used_up" in errors and "runner_lost" in ends
     ways = [f"way.{code}" for code in sorted(ends)]
-    return [*(f"waiting.{code}" for code in sorted(waiting)), *(f"reason.{code}" for code in sorted(errors | ends)), *ways]
+    return [
+        *(f"waiting.{code}" for code in sorted(waiting)),
+        *(f"reason.{code}" for code in sorted(errors | ends)),
+        *ways,
+    ]
 
 
 def test_every_code_has_words_in_both_languages() -> None:
