@@ -38,8 +38,6 @@ class Use:
     currency: str = ""
 
 
-def record(use: Use) -> bool:
-    """Writes the line; False where its key is in the ledger already, which then stays as it is."""
-    fields = asdict(use)
-    _entry, is_new = LedgerEntry.objects.get_or_create(key=fields.pop("key"), defaults=fields)
-    return is_new
+def record(use: Use) -> None:
+    """Writes the line. Where its key is in the ledger already, that line stays as it is."""
+    LedgerEntry.objects.bulk_create([LedgerEntry(**asdict(use))], ignore_conflicts=True)

@@ -86,6 +86,12 @@ def release_expired(now: datetime) -> int:
     return len(generation_ids)
 
 
+def forget_closed() -> None:
+    """Delete closed reservations that are older than a generation can be; what they booked stays in the counters."""
+    limit = timezone.now() - timedelta(hours=OPEN_HOURS)
+    Reservation.objects.exclude(state=Reservation.State.OPEN).filter(expires_at__lt=limit).delete()
+
+
 def _limits(user: User, token: ApiToken | None, model_key: str) -> list[QuotaLimit]:
     kinds = QuotaLimit.SubjectKind
     subject = Q(subject_kind=kinds.EVERYONE) | Q(subject_kind=kinds.USER, subject_id=user.pk)
@@ -123,7 +129,7 @@ def _take(counter: QuotaCounter, amount: int) -> None:
 
 
 def _close(generation_id: UUID, state: Reservation.State, actual: Amounts) -> None:
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         rows = Reservation.objects.filter(generation_id=generation_id, state=Reservation.State.OPEN)
         for row in rows.select_related("counter__limit").order_by("counter_id"):
             used = actual.of(row.counter.limit.unit) if row.counter else actual.gpu_ms

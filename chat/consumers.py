@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from typing import Any, cast
 from uuid import UUID
 
-from channels.db import database_sync_to_async
+from channels.consumer import AsyncConsumer, get_handler_name
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import User
 from chat import errors, generation, history, protocol, scheduling, sessions
-from chat.delivery import Delivery, Watch
+from chat.database import in_database
+from chat.delivery import Delivery
 from chat.generation import Ask, Submitted
 from chat.models import Generation
 from chat.protocol import frame
 from chat.stream_log import Position
+
+log = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS = 5
 
 
 class ChatConsumer(AsyncWebsocketConsumer):
@@ -27,8 +32,14 @@ class ChatConsumer(AsyncWebsocketConsumer):
     user: User
     delivery: Delivery | None = None
     is_open = False
+    is_cut = False
+    rights_seen_at = 0.0
     deadline: asyncio.TimerHandle | None = None
     farewell: asyncio.Task[None] | None = None
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Without Channels' visit to a database thread for every frame: ours close their connections themselves."""
+        await getattr(self, get_handler_name(message))(message)
 
     async def connect(self) -> None:
         user = cast("User | AnonymousUser", self.scope["user"])
@@ -36,7 +47,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self.accept()
             await self.bye(protocol.CLOSE_RIGHTS, "signed_out")
             return
-        self.user = await database_sync_to_async(User.objects.get)(pk=user.pk)
+        self.user = await in_database(User.objects.get, pk=user.pk)
         await self.accept()
         if not sessions.shared().join(self):
             await self.bye(protocol.CLOSE_SOCKETS, "too_many_sockets")
@@ -72,6 +83,9 @@ class ChatConsumer(AsyncWebsocketConsumer):
             await self._error(
                 error.code, id=getattr(wish, "id", None), retry_after=error.retry_after, limit=error.limit
             )
+        except Exception:  # answered, not cut: a page would come back at once with the same wish, for ever
+            log.exception("%s failed", type(wish).__name__)
+            await self._error("server_error", id=getattr(wish, "id", None), retry_after=RETRY_AFTER_SECONDS)
 
     async def _answer(self, wish: protocol.Wish) -> None:
         match wish:
@@ -82,17 +96,17 @@ class ChatConsumer(AsyncWebsocketConsumer):
             case _ if not self.is_open:
                 await self._error("no_hello", id=wish.id)
             case protocol.Ask():
-                made = await database_sync_to_async(generation.submit)(self.user, _ask(wish))
+                made = await in_database(generation.submit, self.user, _ask(wish))
                 await self._accepted(wish.id, wish.key, made)
             case protocol.Regenerate(id_, key, message):
-                made = await database_sync_to_async(generation.regenerate)(self.user, message, key)
+                made = await in_database(generation.regenerate, self.user, message, key)
                 await self._accepted(id_, key, made)
             case protocol.Watch():
                 await self._watch(wish.generation, Position.parse(wish.after), wish.id)
             case protocol.Unwatch():
                 self._delivery.unwatch(str(wish.generation))
             case protocol.Stop(id_, generation_id):
-                await database_sync_to_async(generation.stop)(generation_id, by=self.user)
+                await in_database(generation.stop, generation_id, by=self.user)
                 await self._send(frame("done", id=id_))
 
     @property
@@ -104,7 +118,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self.deadline is not None:
             self.deadline.cancel()
         self.is_open = True
-        live = await _live(self.user)
+        live = await in_database(_live, self.user)
         limits = {"text": generation.TEXT_LIMIT, "watched": protocol.WATCHED_PER_SOCKET}
         rev = sessions.shared().rev(self.user.pk)
         user = str(self.user.public_id)
@@ -124,17 +138,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self._delivery.is_full:
             await self._error("too_many_watched", id=id_, limit=protocol.WATCHED_PER_SOCKET)
             return
-        row = await _find(self.user, generation_id)
+        row, ahead = await in_database(_find, self.user, generation_id)
         watch = self._delivery.watch(str(generation_id), after)
         await self._send(
             frame("watching", id=id_, generation=generation_id, g=watch.g, message=row.message_id, state=row.state)
         )
-        await self._tell_place(watch, row)
+        watch.feed.ahead = ahead
         self._delivery.start(watch)
-
-    async def _tell_place(self, watch: Watch, row: Generation) -> None:
-        if row.state == Generation.State.WAITING:
-            watch.feed.ahead = await database_sync_to_async(scheduling.ahead_of)(row.pk)
 
     async def news_of_user(self, rev: int, what: str) -> None:
         if self.is_open:
@@ -144,9 +154,10 @@ class ChatConsumer(AsyncWebsocketConsumer):
         await self._send(frame("error", code=code, text=code, **fields))
 
     async def _send(self, text: str) -> None:
-        await self.send(text_data=text)
+        await AsyncConsumer.send(self, {"type": "websocket.send", "text": text})
 
     def cut(self, code: int, text: str) -> None:
+        self.is_cut = True
         self.farewell = asyncio.ensure_future(self.bye(code, text))
 
     async def bye(self, code: int, text: str) -> None:
@@ -163,15 +174,15 @@ def _ask(wish: protocol.Ask) -> Ask:
     return Ask(key=wish.key, text=wish.text, model=wish.model, think=wish.think, conversation=wish.conversation)
 
 
-@database_sync_to_async
-def _find(user: User, generation_id: UUID) -> Generation:
+def _find(user: User, generation_id: UUID) -> tuple[Generation, int | None]:
+    """The generation, and how many are ahead of it while it waits."""
     try:
-        return history.generation_for(user, generation_id)
+        row = history.generation_for(user, generation_id)
     except history.NotFound:
         raise errors.NotYours from None
+    return row, scheduling.ahead_of(row) if row.state == Generation.State.WAITING else None
 
 
-@database_sync_to_async
 def _live(user: User) -> list[dict[str, Any]]:
     rows = Generation.objects.filter(
         user=user, state__in=Generation.LIVE, message__conversation__source="web"

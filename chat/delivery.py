@@ -7,9 +7,10 @@ nothing but his cursor, and a slow phone still finishes.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from chat import followers, protocol
@@ -17,6 +18,7 @@ from chat.followers import End, Feed, Piece, Snapshot
 from chat.protocol import frame
 from chat.stream_log import Position
 
+log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0  # how often a silent socket is checked for acknowledgements it owes
 Send = Callable[[str], Awaitable[None]]
 Cut = Callable[[int, str], None]
@@ -24,7 +26,10 @@ Cut = Callable[[int, str], None]
 
 @dataclass(eq=False)
 class Watch:
-    """One followed generation on one socket; `g` stands for it in the frames."""
+    """One followed generation on one socket; `g` stands for it in the frames.
+
+    `rest` are the frames of a snapshot that are not sent yet. What is owed outlives the watching.
+    """
 
     g: int
     feed: Feed
@@ -32,9 +37,9 @@ class Watch:
     owed: deque[tuple[Position, int]] = field(default_factory=deque)
     owed_bytes: int = 0
     owed_since: float = 0.0
-    shown_ahead: int | None = None
+    shown: tuple[int, str] | None = None
+    rest: Iterator[tuple[Position, str]] | None = None
     is_started: bool = False
-    is_done: bool = False
 
 
 class Delivery:
@@ -45,10 +50,11 @@ class Delivery:
         self._watches: dict[str, Watch] = {}
         self._by_number: dict[int, Watch] = {}
         self._numbers = 0
+        self._owed_bytes = 0
         self._wake = asyncio.Event()
         self._followers = followers.shared()
         self._pump = asyncio.create_task(self._run())
-        self._owed_bytes = 0
+        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
     @property
     def is_full(self) -> bool:
@@ -66,117 +72,127 @@ class Delivery:
         self._wake.set()
 
     def unwatch(self, generation: str) -> None:
+        """Send no more of it. What was sent stays owed: watching again gives no new credit."""
         watch = self._watches.pop(generation, None)
         if watch is not None:
-            self._by_number.pop(watch.g, None)
-            self._owed_bytes -= watch.owed_bytes
+            watch.rest = None
             self._followers.unfollow(watch.feed, self._wake.set)
+            if not watch.owed:
+                self._by_number.pop(watch.g, None)
 
     def acknowledge(self, g: int, upto: Position) -> None:
         watch = self._by_number.get(g)
-        while watch and watch.owed and watch.owed[0][0] <= upto:
+        if watch is None:
+            return
+        while watch.owed and watch.owed[0][0] <= upto:
             _place, size = watch.owed.popleft()
             watch.owed_bytes -= size
             self._owed_bytes -= size
             watch.owed_since = time.monotonic()
+        if not watch.owed and self._watches.get(watch.feed.generation) is not watch:
+            del self._by_number[g]
         self._wake.set()
 
     async def close(self) -> None:
+        self._timer.cancel()
         if asyncio.current_task() is not self._pump:
             self._pump.cancel()
         for generation in list(self._watches):
             self.unwatch(generation)
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            # A timer, not wait_for: that would make a task for every delta.
-            timer = loop.call_later(LOOK_SECONDS, self._wake.set)
-            await self._wake.wait()
-            timer.cancel()
-            self._wake.clear()
-            if self._is_too_slow():
-                self._cut(protocol.CLOSE_SLOW, "slow")
-                return
-            while True:
-                progress = False
-                for watch in list(self._watches.values()):
-                    progress |= await self._deliver(watch)
-                if not progress:
-                    break
-
-    def _is_too_slow(self) -> bool:
+    def _look(self) -> None:
         limit = time.monotonic() - protocol.ACK_DEADLINE_SECONDS
-        return any(watch.owed and watch.owed_since < limit for watch in self._watches.values())
+        if any(watch.owed and watch.owed_since < limit for watch in self._by_number.values()):
+            self._cut(protocol.CLOSE_SLOW, "slow")
+        else:
+            self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while await self._deliver_round():
+                    pass
+        except Exception:  # the page comes back and asks for what it lacks
+            log.exception("delivery failed")
+            self._cut(protocol.CLOSE_RESTART, "restart")
+
+    async def _deliver_round(self) -> bool:
+        """At most one frame for each generation; False when there was nothing to send."""
+        progress = False
+        for watch in list(self._watches.values()):
+            progress |= await self._deliver(watch)
+        return progress
 
     async def _deliver(self, watch: Watch) -> bool:
         """One frame for one generation; False when there is nothing to send or no credit to send it."""
-        if not watch.is_started or watch.is_done:
+        if not watch.is_started:
             return False
         await self._show_place(watch)
         if watch.owed_bytes >= protocol.GENERATION_CREDIT or self._owed_bytes >= protocol.SOCKET_CREDIT:
             return False
+        if watch.rest is not None:
+            return await self._go_on(watch, watch.rest)
+        if any(other.rest is not None for other in self._watches.values()):
+            return False  # one snapshot at a time: a socket holds no more than one whole text
         match await self._followers.read(watch.feed, watch.cursor):
             case Piece() as piece:
                 text = protocol.delta(watch.g, piece.start, piece.end, piece.kind, piece.text, piece.tokens)
                 await self._owe(watch, piece.end, text)
+                watch.cursor = piece.end
             case Snapshot() as snapshot:
-                await self._snapshot(watch, snapshot)
+                watch.rest = _frames(watch.g, watch.cursor, snapshot)
+                watch.cursor = snapshot.end
+                return await self._go_on(watch, watch.rest)
             case End() as end:
-                watch.is_done = True
-                settled = end.settled
-                await self._send(
-                    frame(
-                        "settled",
-                        g=watch.g,
-                        s=str(end.end),
-                        state=settled.state,
-                        reason=settled.reason,
-                        usage=settled.usage,
-                        sha256=settled.sha256,
-                    )
-                )
                 self.unwatch(watch.feed.generation)
+                await self._send(_settled(watch.g, end))
             case None:
                 return False
         return True
 
+    async def _go_on(self, watch: Watch, rest: Iterator[tuple[Position, str]]) -> bool:
+        for place, text in rest:
+            await self._owe(watch, place, text)
+            return True
+        watch.rest = None
+        return True
+
     async def _show_place(self, watch: Watch) -> None:
         ahead = watch.feed.ahead
-        if ahead is not None and ahead != watch.shown_ahead and watch.cursor.n == 0:
-            watch.shown_ahead = ahead
-            reason = {"code": "ahead" if ahead else "next", "args": {"n": ahead}}
-            await self._send(frame("waiting", g=watch.g, ahead=ahead, yours=0, reason=reason))
+        if ahead is None or watch.cursor.n:
+            return
+        reason = watch.feed.reason or ("ahead" if ahead else "next")
+        if watch.shown != (ahead, reason):
+            watch.shown = ahead, reason
+            why = {"code": reason, "args": {"n": ahead}}
+            await self._send(frame("waiting", g=watch.g, ahead=ahead, yours=0, reason=why))
 
-    async def _owe(self, watch: Watch, end: Position, text: str) -> None:
-        size = len(text)
+    async def _owe(self, watch: Watch, place: Position, text: str) -> None:
+        size = len(text) if text.isascii() else len(text.encode())
         if not watch.owed:
             watch.owed_since = time.monotonic()
-        watch.owed.append((end, size))
+        watch.owed.append((place, size))
         watch.owed_bytes += size
         self._owed_bytes += size
-        watch.cursor = end
         await self._send(text)
 
-    async def _snapshot(self, watch: Watch, snapshot: Snapshot) -> None:
-        """In pieces of a frame each; the first one replaces what is shown, the last one carries the counts."""
-        pieces = _cut_up(snapshot.thinking, snapshot.answer)
-        for index, (thinking, answer) in enumerate(pieces):
-            is_last = index == len(pieces) - 1
-            counts = {"t": snapshot.thinking_tokens, "a": snapshot.answer_tokens} if is_last else None
-            place = str(snapshot.end if is_last else watch.cursor)
-            text = frame(
-                "snapshot",
-                g=watch.g,
-                s=place,
-                thinking=thinking,
-                answer=answer,
-                replace=index == 0,
-                last=is_last,
-                n=counts,
-            )
-            await self._send(text)
-        watch.cursor = snapshot.end
+
+def _settled(g: int, end: End) -> str:
+    fields = {"state": end.settled.state, "reason": end.settled.reason, "usage": end.settled.usage}
+    return frame("settled", g=g, s=str(end.end), sha256=end.settled.sha256, **fields)
+
+
+def _frames(g: int, cursor: Position, snapshot: Snapshot) -> Iterator[tuple[Position, str]]:
+    """In pieces of a frame each; the first one replaces what is shown, the last one carries the counts."""
+    pieces = _cut_up(snapshot.thinking, snapshot.answer)
+    for index, (thinking, answer) in enumerate(pieces):
+        is_last = index == len(pieces) - 1
+        counts = {"t": snapshot.thinking_tokens, "a": snapshot.answer_tokens} if is_last else None
+        place = snapshot.end if is_last else cursor
+        body = {"thinking": thinking, "answer": answer, "replace": index == 0, "last": is_last, "n": counts}
+        yield place, frame("snapshot", g=g, s=str(place), **body)
 
 
 def _cut_up(thinking: str, answer: str) -> list[tuple[str, str]]:

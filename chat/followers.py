@@ -9,26 +9,27 @@ import asyncio
 import contextlib
 import functools
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
-from channels.db import database_sync_to_async
 from django.conf import settings
-from redis.exceptions import RedisError
+from django.db import DatabaseError
 
-from chat import settlement, stream_log
-from chat.generation import LIVE_BELL
+from chat import bells, settlement, stream_log
+from chat.database import in_database
 from chat.models import Generation
 from chat.settlement import Settled
-from chat.stream_log import ANSWER, BEGIN, SEAL, Entry, Position
+from chat.stream_log import BEGIN, SEAL, Entry, Position
 from live import doorbell
 from live import redis as connections
+from live.redis import RedisError
+from models_admin import fleet
 
 TAIL_CHARACTERS = 32_768
 POLL_SECONDS = 1.5
+NO_RUNNER = "no_runner"
 PIECE_CHARACTERS = 8_000  # 32 KiB as UTF-8 at most
-WAITING, STAGE, ENDED = "w", "s", "x"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Feed:
     size: int = 0
     last: Position | None = None
     ahead: int | None = None
-    stage: str = ""
+    reason: str = ""
     has_ended: bool = False
 
     def push(self, attempt: int, entry: Entry) -> None:
@@ -79,13 +80,18 @@ class Feed:
         if last is None or last.attempt != attempt or entry.n != last.n + 1:
             if last is not None and Position(attempt, entry.n) <= last:
                 return
-            self.tail.clear()
-            self.size = 0
+            self.forget()
         self.last = Position(attempt, entry.n)
         self.tail.append(entry)
         self.size += len(entry.text)
         while self.size > TAIL_CHARACTERS and len(self.tail) > 1:
             self.size -= len(self.tail.popleft().text)
+
+    def forget(self) -> None:
+        """News may have been missed: the next read asks the log."""
+        self.last = None
+        self.tail.clear()
+        self.size = 0
 
     def wake(self) -> None:
         for waker in self.wakers:
@@ -108,7 +114,7 @@ class Followers:
         self.redis = connections.commands(settings.REDIS_URL)
         self._feeds: dict[str, Feed] = {}
         self._tasks = [
-            asyncio.create_task(doorbell.listen([LIVE_BELL], self._heard)),
+            asyncio.create_task(doorbell.listen([bells.LIVE], self._heard)),
             asyncio.create_task(self._poll()),
         ]
 
@@ -125,9 +131,7 @@ class Followers:
     def _heard(self, channel: str, payload: bytes) -> None:
         if not channel:  # reconnected: anything may have been missed
             for feed in self._feeds.values():
-                feed.last = None
-                feed.tail.clear()
-                feed.size = 0
+                feed.forget()
                 feed.wake()
             return
         woken: dict[str, Feed] = {}
@@ -140,14 +144,20 @@ class Followers:
             followed.wake()
 
     async def _poll(self) -> None:
-        """What a lost doorbell would hide: ended generations, by one query for all that is followed here."""
+        """What a lost doorbell would hide: ended generations, and that nobody is there to ring it."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             followed = [key for key, feed in self._feeds.items() if not feed.has_ended]
-            for generation in await _ended(followed) if followed else []:
-                feed = self._feeds.get(generation)
-                if feed is not None:
-                    feed.has_ended = True
+            if not followed:
+                continue
+            try:
+                ended, has_runner = await in_database(_look, followed)
+            except DatabaseError:  # away for a moment: the next look tells
+                continue
+            for feed in [self._feeds[key] for key in followed if key in self._feeds]:
+                if has_runner == (feed.reason == NO_RUNNER) or feed.generation in ended:
+                    feed.has_ended = feed.generation in ended
+                    feed.reason = "" if has_runner else NO_RUNNER
                     feed.wake()
 
     async def read(self, feed: Feed, place: Position) -> Piece | Snapshot | End | None:
@@ -195,7 +205,7 @@ class Followers:
         return Piece(place, Position(place.attempt, last.n), first.kind, "".join(taken), last.tokens)
 
     async def _from_database(self, feed: Feed, place: Position) -> Snapshot | End | None:
-        snapshot, settled = await _stored(feed.generation)
+        snapshot, settled = await in_database(_stored, feed.generation)
         if settled is not None:
             feed.has_ended = True
             if place >= snapshot.end or place == Position(snapshot.end.attempt, snapshot.end.n + 1):
@@ -203,60 +213,30 @@ class Followers:
         return snapshot if snapshot.end > place else None
 
 
-START = Position()
-
-
-async def follow(generation: str, after: Position = START) -> AsyncIterator[Piece | Snapshot | End]:
-    """The news of one generation from `after` to its end, for readers without a socket."""
-    wake = asyncio.Event()
-    mine = shared()
-    feed = mine.follow(generation, wake.set)
-    try:
-        while True:
-            news = await mine.read(feed, after)
-            if news is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), POLL_SECONDS)
-                wake.clear()
-                continue
-            yield news
-            if isinstance(news, End):
-                return
-            after = news.end
-    finally:
-        mine.unfollow(feed, wake.set)
-
-
 def _take(feed: Feed, attempt: int, entry: Entry) -> None:
-    if entry.kind == WAITING:
-        feed.ahead = entry.tokens
-    elif entry.kind == STAGE:
-        feed.stage = entry.text
-    elif entry.kind == ENDED:
+    if entry.kind == bells.PLACE:
+        feed.ahead, feed.reason = entry.tokens, entry.text
+    elif entry.kind == bells.ENDED:
         feed.has_ended = True
     else:
         feed.push(attempt, entry)
 
 
-@database_sync_to_async
-def _ended(generations: list[str]) -> list[str]:
+def _look(generations: list[str]) -> tuple[set[str], bool]:
+    """Those that have ended, and whether a runner lives."""
     rows = Generation.objects.filter(pk__in=generations).exclude(state__in=Generation.LIVE)
-    return [str(pk) for pk in rows.values_list("pk", flat=True)]
+    return {str(pk) for pk in rows.values_list("pk", flat=True)}, fleet.has_live_worker()
 
 
-@database_sync_to_async
 def _stored(generation: str) -> tuple[Snapshot, Settled | None]:
     row = Generation.objects.select_related("message").get(pk=generation)
     message = row.message
     end = Position(row.attempt, row.last_seq)
     thinking, answer = (message.thinking, message.text) if message else ("", "")
-    return Snapshot(end, thinking, answer, row.thinking_tokens, row.answer_tokens), settlement.settled(row.pk)
+    return Snapshot(end, thinking, answer, row.thinking_tokens, row.answer_tokens), settlement.settled(row)
 
 
 @functools.cache
 def shared() -> Followers:
     """This process's followers."""
     return Followers()
-
-
-__all__ = ["ANSWER", "End", "Feed", "Followers", "Piece", "Snapshot", "shared"]

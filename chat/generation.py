@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts import quota
 from accounts.models import ApiToken, User
-from chat import errors, history
+from chat import bells, errors, history, settlement
 from chat.models import Conversation, Generation, Message
 from live import doorbell
 from models_admin import fleet
@@ -24,7 +24,7 @@ from models_admin import fleet
 TEXT_LIMIT = 200_000  # characters
 TITLE_LENGTH = 60
 State = Generation.State
-LINE_BELL, CONTROL_BELL, LIVE_BELL = "r1:line", "r1:ctl", "r1:live"
+EMPTY_ANSWER = (Message.Role.ASSISTANT, "")
 
 
 @dataclass(frozen=True)
@@ -59,61 +59,71 @@ def submit(user: User, ask: Ask) -> Submitted:
     _check_text(ask.text)
     for _role, text in ask.turns:
         _check_text(text, may_be_empty=True)
-    digest = _digest(ask)
-    replay = _replay(user, ask.key, digest)
-    if replay:
-        return replay
-    try:
-        with transaction.atomic():
-            _admit(user, ask.model)
-            conversation = _conversation(user, ask)
-            question = _append(conversation, Message.Role.USER, ask.text, ask.model)
-            return _wish(user, ask, digest, conversation, question)
-    except IntegrityError:
-        replay = _replay(user, ask.key, digest)
-        if replay is None:
-            raise errors.StillAnswering from None
-        return replay
+    for text in ask.options.get("stop") or ():
+        _check_text(text, may_be_empty=True)
+
+    def make(digest: str) -> Submitted:
+        _admit(user, ask.model)
+        conversation = _conversation(user, ask)
+        messages = _append(conversation, [*ask.turns, (Message.Role.USER, ask.text), EMPTY_ANSWER], ask.model)
+        return _wish(user, ask, digest, conversation, messages[-1])
+
+    return _once(user, ask.key, _digest(ask), make)
 
 
 def regenerate(user: User, message_id: uuid.UUID, key: uuid.UUID) -> Submitted:
     """Another answer to the same question, as a new version beside the old one."""
-    digest = hashlib.sha256(f"regenerate {message_id}".encode()).hexdigest()
-    replay = _replay(user, key, digest)
-    if replay:
-        return replay
-    try:
-        old = history.answer_for(user, message_id)
-    except history.NotFound:
-        raise errors.NotYours from None
-    conversation, question = old.conversation, old.parent
-    if question is None:
-        raise errors.NotYours
-    ask = Ask(key=key, text=question.text, model=old.model_key or conversation.model_key)
-    try:
-        with transaction.atomic():
-            _admit(user, ask.model)
-            _refuse_while_answering(conversation)
-            return _wish(user, ask, digest, conversation, question)
-    except IntegrityError:
-        replay = _replay(user, key, digest)
-        if replay is None:
-            raise errors.StillAnswering from None
-        return replay
+
+    def make(digest: str) -> Submitted:
+        try:
+            old = history.answer_for(user, message_id)
+        except history.NotFound:
+            raise errors.NotYours from None
+        conversation, question = old.conversation, old.parent
+        if question is None:
+            raise errors.NotYours
+        ask = Ask(key=key, text=question.text, model=old.model_key or conversation.model_key)
+        _admit(user, ask.model)
+        _refuse_while_answering(conversation)
+        conversation.active_leaf = question
+        (answer,) = _append(conversation, [EMPTY_ANSWER], ask.model)
+        return _wish(user, ask, digest, conversation, answer)
+
+    return _once(user, key, hashlib.sha256(f"regenerate {message_id}".encode()).hexdigest(), make)
 
 
 def stop(generation_id: uuid.UUID, *, by: User) -> None:
-    """Stop it wherever it is: in the line at once, at an engine by its runner. Raises `errors.NotYours`."""
+    """Stop it wherever it is. Raises `errors.NotYours`."""
     try:
         found = history.generation_for(by, generation_id)
     except history.NotFound:
         raise errors.NotYours from None
-    from chat import settlement  # settlement sends the same bells; generation is its lower half
+    stop_by_id(found.pk)
 
-    if settlement.end_unstarted(found.pk, State.STOPPED, "stopped"):
+
+def stop_by_id(generation_id: uuid.UUID) -> None:
+    """Stop one for whoever may: in the line at once, at an engine by its runner. Nothing happens to an ended one."""
+    if settlement.end_unstarted(generation_id, State.STOPPED, "stopped"):
         return
-    Generation.objects.filter(pk=found.pk, state__in=Generation.LIVE).update(wants_stop=True)
-    doorbell.ring(CONTROL_BELL, str(found.pk).encode())
+    if Generation.objects.filter(pk=generation_id, state__in=Generation.LIVE).update(wants_stop=True):
+        doorbell.ring(bells.control(generation_id))
+
+
+def _once(user: User, key: uuid.UUID, digest: str, make: Callable[[str], Submitted]) -> Submitted:
+    """What `make` makes in one transaction, or what an earlier or simultaneous wish with the same key has made."""
+    replay = _replay(user, key, digest)
+    if replay is not None:
+        return replay
+    try:
+        with transaction.atomic():
+            return make(digest)
+    except (IntegrityError, errors.WishRefused) as error:
+        replay = _replay(user, key, digest)
+        if replay is not None:
+            return replay
+        if isinstance(error, errors.WishRefused):
+            raise
+        raise errors.StillAnswering from None
 
 
 def _check_text(text: str, *, may_be_empty: bool = False) -> None:
@@ -142,8 +152,8 @@ def _replay(user: User, key: uuid.UUID, digest: str) -> Submitted | None:
 
 def _admit(user: User, model_key: str) -> None:
     """The person's row is locked first: two tabs cannot both take the last place of his cap."""
-    User.objects.select_for_update().get(pk=user.pk, is_active=True)
-    if not any(choice.key == model_key for choice in fleet.choices()):
+    User.objects.select_for_update().only("pk").get(pk=user.pk, is_active=True)
+    if not fleet.is_offered(model_key):
         raise errors.NoModel
     waiting = Generation.objects.filter(user=user, state=State.WAITING).count()
     if waiting >= settings.WAITING_PER_USER:
@@ -159,10 +169,7 @@ def _conversation(user: User, ask: Ask) -> Conversation:
         _refuse_while_answering(found)
         return found
     title = " ".join(ask.text.split())[:TITLE_LENGTH]
-    made = Conversation.objects.create(user=user, title=title, model_key=ask.model, source=ask.source)
-    for role, text in ask.turns:
-        _append(made, Message.Role(role), text, ask.model)
-    return made
+    return Conversation.objects.create(user=user, title=title, model_key=ask.model, source=ask.source)
 
 
 def _refuse_while_answering(conversation: Conversation) -> None:
@@ -170,18 +177,19 @@ def _refuse_while_answering(conversation: Conversation) -> None:
         raise errors.StillAnswering
 
 
-def _append(conversation: Conversation, role: str, text: str, model_key: str) -> Message:
-    made = Message.objects.create(
-        conversation=conversation, parent_id=conversation.active_leaf_id, role=role, text=text, model_key=model_key
-    )
-    conversation.active_leaf = made
-    return made
+def _append(conversation: Conversation, turns: Sequence[tuple[str, str]], model_key: str) -> list[Message]:
+    """Messages (role, text) below the active leaf, each the child of the one before; the last is the new leaf."""
+    parent, made = conversation.active_leaf_id, []
+    for role, text in turns:
+        message = Message(
+            conversation=conversation, parent_id=parent, role=Message.Role(role), text=text, model_key=model_key
+        )
+        parent = message.pk
+        made.append(message)
+    return Message.objects.bulk_create(made)
 
 
-def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, question: Message) -> Submitted:
-    answer = Message.objects.create(
-        conversation=conversation, parent=question, role=Message.Role.ASSISTANT, model_key=ask.model
-    )
+def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, answer: Message) -> Submitted:
     made = Generation.objects.create(
         user=user,
         message=answer,
@@ -200,11 +208,5 @@ def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, questio
     Conversation.objects.filter(pk=conversation.pk).update(
         active_leaf=answer, last_activity_at=Now(), model_key=ask.model
     )
-    transaction.on_commit(partial(doorbell.ring, LINE_BELL))
-    transaction.on_commit(partial(ring_user, user.pk, "conversations"))
-    return Submitted(made.pk, conversation.pk, question.pk, answer.pk)
-
-
-def ring_user(user_id: int, what: str) -> None:
-    """Tell the person's other tabs to look again."""
-    doorbell.ring("r1:user", msgspec.msgpack.encode([user_id, what]))
+    transaction.on_commit(partial(doorbell.ring, bells.line(), bells.user(user.pk, "conversations")))
+    return Submitted(made.pk, conversation.pk, answer.parent_id, answer.pk)

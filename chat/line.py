@@ -58,7 +58,7 @@ class Line:
     def pick(self, model: str) -> Entry | None:
         """The next entry for a free slot of `model`; None only if nobody eligible waits for it."""
         for entry in self._waiting.values():
-            if entry.model == model and self._running[entry.flow] < self._cap:
+            if entry.model == model and not self.is_capped(entry):
                 return entry
         return None
 
@@ -73,6 +73,10 @@ class Line:
     @property
     def held(self) -> set[Key]:
         return set(self._held)
+
+    def is_capped(self, entry: Entry) -> bool:
+        """Whether its flow's own running answers keep it from a slot."""
+        return self._running[entry.flow] >= self._cap
 
     def ahead_of(self) -> dict[Key, int]:
         """How many wait before each entry for the same model."""

@@ -1,4 +1,4 @@
-"""One asyncio loop (uvloop) in a thread of its own per runner, and a few threads for the database.
+"""One asyncio loop (uvloop) in a thread of its own per runner.
 
 Celery's threads only wait for coroutines that run here: hundreds of answers cost one process about 65 MB.
 """
@@ -8,17 +8,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import uvloop
-from django.db import close_old_connections
 
 T = TypeVar("T")
-DATABASE_THREADS = 4
-
-_database = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
 
 
 @functools.cache
@@ -31,15 +27,3 @@ def loop() -> asyncio.AbstractEventLoop:
 def start(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Run a coroutine on the loop; the future is for other threads."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop())
-
-
-async def in_database(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Call a function that uses the ORM on one of the database threads."""
-    return await asyncio.get_running_loop().run_in_executor(
-        _database, _fresh, functools.partial(function, *args, **kwargs)
-    )
-
-
-def _fresh(function: Callable[[], T]) -> T:
-    close_old_connections()
-    return function()

@@ -9,28 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from datetime import timedelta
 
-import msgspec
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from accounts import quota
-from chat import queue, settlement, stream_log
-from chat.generation import LINE_BELL, LIVE_BELL
+from chat import bells, queue, reaping, settlement
+from chat.database import in_database, on_lease_thread
 from chat.line import Entry, Line
-from chat.loop_thread import in_database
-from chat.models import Conversation, Generation, Message
+from chat.models import Generation
 from chat.models import Line as LineRow
+from chat.purging import purge
 from live import doorbell
-from live import redis as connections
 from models_admin import fleet
-from models_admin.models import Deployment, Worker
+from models_admin.models import Deployment
 
 log = logging.getLogger(__name__)
 State = Generation.State
@@ -40,8 +38,7 @@ POLL_SECONDS = 1.0
 SWEEP_SECONDS = 3.0
 VIEW_SECONDS = 0.5
 RESEND_AFTER_SECONDS = 5
-PURGE_API_AFTER = timedelta(minutes=10)
-PURGE_TRASH_AFTER = timedelta(days=30)
+PURGE_SECONDS = 60.0
 assert LEASE_SECONDS >= 3 * RENEW_SECONDS
 
 
@@ -53,7 +50,7 @@ class Leader:
         self.is_leading = False
         self.is_draining = False
         self._rung = asyncio.Event()
-        self._shown: dict[str, int] = {}
+        self._shown: dict[str, tuple[int, str]] = {}
 
     def loops(self) -> list[asyncio.Task[None]]:
         coroutines = (
@@ -61,7 +58,7 @@ class Leader:
             self._lead(),
             self._show(),
             self._sweep(),
-            doorbell.listen([LINE_BELL], self._heard),
+            doorbell.listen([bells.LINE], self._heard),
         )
         return [asyncio.create_task(each) for each in coroutines]
 
@@ -71,7 +68,7 @@ class Leader:
     async def _lease(self) -> None:
         while True:
             try:
-                self.is_leading = not self.is_draining and await in_database(hold_lease, self.id)
+                self.is_leading = not self.is_draining and await on_lease_thread(hold_lease, self.id)
             except DatabaseError as error:
                 self.is_leading = False
                 log.warning("leader lease not renewed: %s", error)
@@ -91,27 +88,35 @@ class Leader:
                     log.warning("nothing released: %s", error)
 
     async def _show(self) -> None:
-        """Tell who waits how many are ahead, when it changed, at most twice a second."""
+        """Tell who waits how many are ahead and why, when it changed, at most twice a second."""
         while True:
             await asyncio.sleep(VIEW_SECONDS)
             if not self.is_leading:
                 self._shown = {}
                 continue
             with contextlib.suppress(DatabaseError):
-                ahead = (await in_database(read_line)).ahead_of()
-                news = [[key, 0, 0, 0, "w", "", n] for key, n in ahead.items() if self._shown.get(key) != n]
-                self._shown = ahead
+                places = await in_database(places_in_line)
+                news = {key: place for key, place in places.items() if self._shown.get(key) != place}
+                self._shown = places
                 if news:
-                    await asyncio.to_thread(doorbell.ring, LIVE_BELL, msgspec.msgpack.encode(news))
+                    await asyncio.to_thread(doorbell.ring, bells.places(news))
 
     async def _sweep(self) -> None:
+        """After a gap of our own (suspended, no database) others look silent who are not: then nobody is reaped."""
+        swept_at = purged_at = 0.0
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            if self.is_leading:
-                try:
-                    await in_database(sweep)
-                except DatabaseError as error:
-                    log.warning("sweep failed: %s", error)
+            if not self.is_leading:
+                continue
+            try:
+                await in_database(fleet.can_write)
+                await in_database(sweep, may_reap=time.monotonic() - swept_at < 2 * SWEEP_SECONDS)
+                swept_at = time.monotonic()
+                if swept_at - purged_at > PURGE_SECONDS:
+                    await in_database(purge)
+                    purged_at = swept_at
+            except DatabaseError as error:
+                log.warning("sweep failed: %s", error)
 
 
 def hold_lease(leader: uuid.UUID) -> bool:
@@ -129,62 +134,78 @@ def give_up_lease(leader: uuid.UUID) -> None:
 
 
 def read_line() -> Line:
-    """The line as the database has it: what holds a slot, then what waits, oldest first."""
+    """The line as the database has it: what holds a slot and what waits, oldest first."""
     line = Line(running_per_flow=settings.RUNNING_PER_USER)
-    columns = ("pk", "user_id", "model_key")
-    for key, flow, model in Generation.objects.filter(state__in=[State.RELEASED, State.RUNNING]).values_list(*columns):
-        line.hold(Entry(str(key), flow, model))
-    waiting = Generation.objects.filter(state=State.WAITING).order_by("created_at", "id")
-    for key, flow, model in waiting.values_list(*columns):
-        line.enqueue(Entry(str(key), flow, model))
+    live = Generation.objects.filter(state__in=Generation.LIVE).order_by("created_at", "id")
+    for key, flow, model, state in live.values_list("pk", "user_id", "model_key", "state"):
+        put = line.enqueue if state == State.WAITING else line.hold
+        put(Entry(str(key), flow, model))
     return line
 
 
-def ahead_of(generation_id: uuid.UUID) -> int:
-    """How many wait before it now."""
-    return read_line().ahead_of().get(str(generation_id), 0)
+def places_in_line() -> dict[str, tuple[int, str]]:
+    """How many are ahead of each that waits, and the code of why it waits."""
+    line = read_line()
+    without_engine = {model for model in line.models if not fleet.warm_deployments(model)}
+    ahead = line.ahead_of()
+    return {entry.key: (ahead[entry.key], _reason(line, entry, ahead[entry.key], without_engine)) for entry in line}
+
+
+def _reason(line: Line, entry: Entry, ahead: int, without_engine: set[str]) -> str:
+    if entry.model in without_engine:
+        return "no_engine"
+    if line.is_capped(entry):
+        return "your_cap"
+    return "ahead" if ahead else "next"
+
+
+def ahead_of(row: Generation) -> int:
+    """How many wait for the same model before it now."""
+    earlier = Q(created_at__lt=row.created_at) | Q(created_at=row.created_at, pk__lt=row.pk)
+    return Generation.objects.filter(earlier, state=State.WAITING, model_key=row.model_key).count()
 
 
 def release_what_can_run() -> int:
     """Fill free slots from the line; returns how many were released."""
     line = read_line()
+    if not len(line):
+        return 0
     released = 0
     in_use = fleet.slots_in_use()
     for model in line.models:
         for deployment in fleet.warm_deployments(model):
-            while in_use.get(deployment.pk, 0) < deployment.slots:
-                entry = line.pick(model)
-                if entry is None:
-                    break
-                in_use[deployment.pk] = in_use.get(deployment.pk, 0) + 1
-                if release(uuid.UUID(entry.key), deployment):
-                    released += 1
-                    line.take(entry.key)
-                else:
-                    line.withdraw(entry.key)
+            chosen: list[uuid.UUID] = []
+            while in_use.get(deployment.pk, 0) + len(chosen) < deployment.slots and (entry := line.pick(model)):
+                line.take(entry.key)
+                chosen.append(uuid.UUID(entry.key))
+            released += release(chosen, deployment) if chosen else 0
     return released
 
 
-def release(generation_id: uuid.UUID, deployment: Deployment) -> bool:
-    """waiting → released with a slot lease, in one transaction; False if it was stopped or somebody was faster."""
+def release(chosen: list[uuid.UUID], deployment: Deployment) -> int:
+    """waiting → released with a slot lease each, in one transaction; how many were still waiting.
+
+    None where another leader took a slot meanwhile: the next turn finds the line as it then is.
+    """
     try:
         with transaction.atomic():
-            moved = Generation.objects.filter(pk=generation_id, state=State.WAITING).update(
+            waiting = Generation.objects.select_for_update().filter(pk__in=chosen, state=State.WAITING).order_by("pk")
+            attempts = {pk: attempt + 1 for pk, attempt in waiting.values_list("pk", "attempt")}
+            Generation.objects.filter(pk__in=attempts).update(
                 state=State.RELEASED, attempt=F("attempt") + 1, deployment=deployment, released_at=Now(), worker=None
             )
-            if not moved or not fleet.take_slot(deployment, generation_id):
-                transaction.set_rollback(True)
-                return False
-            attempt = Generation.objects.values_list("attempt", flat=True).get(pk=generation_id)
-            queue.run_generation(generation_id, attempt)
-    except IntegrityError:
-        return False
-    return True
+            fleet.take_slots(deployment, list(attempts))
+            for generation_id, attempt in attempts.items():
+                queue.run_generation(generation_id, attempt)
+    except (IntegrityError, fleet.NoSlotFree):
+        return 0
+    return len(attempts)
 
 
-def sweep() -> None:
-    """What nobody else will do: reap the dead, send again what was not claimed, release what expired, purge."""
-    reap(fleet.silent_workers())
+def sweep(*, may_reap: bool) -> None:
+    """What nobody else will do: reap the dead, send again what was not claimed, free what is held by nothing."""
+    if may_reap:
+        reaping.reap()
     late = Generation.objects.filter(
         state=State.RELEASED, released_at__lt=Now() - timedelta(seconds=RESEND_AFTER_SECONDS)
     )
@@ -192,57 +213,5 @@ def sweep() -> None:
         queue.run_generation(generation_id, attempt)
     for generation_id in Generation.objects.filter(state=State.WAITING, wants_stop=True).values_list("pk", flat=True):
         settlement.end_unstarted(generation_id, State.STOPPED, "stopped")
+    fleet.keep_slots_of(Generation.objects.filter(state__in=[State.RELEASED, State.RUNNING]).values("pk"))
     quota.release_expired(timezone.now())
-    purge()
-
-
-def reap(worker_ids: list[int]) -> None:
-    """End what silent runners held, with the text that the log or the checkpoint kept; nothing runs twice."""
-    rows = Generation.objects.filter(worker_id__in=worker_ids, state=State.RUNNING).select_related("message")
-    for row in rows:
-        outcome = _last_words(row)
-        if row.worker_id and settlement.settle(row.pk, row.attempt, row.worker_id, outcome):
-            settlement.announce_end(row.pk)
-            _fence(row)
-    Worker.objects.filter(pk__in=worker_ids, seen_at__lt=Now() - timedelta(seconds=fleet.REAP_AFTER_SECONDS)).delete()
-
-
-def _last_words(row: Generation) -> settlement.Outcome:
-    message = row.message
-    thinking, text = (message.thinking, message.text) if message else ("", "")
-    last_seq = row.last_seq
-    try:
-        kept = stream_log.whole(connections.blocking(settings.REDIS_URL), str(row.pk), row.attempt)
-    except RedisError:
-        kept = None
-    if kept and len(kept[stream_log.THINKING]) + len(kept[stream_log.ANSWER]) >= len(thinking) + len(text):
-        thinking, text = kept[stream_log.THINKING], kept[stream_log.ANSWER]
-        last_seq = int(kept["tokens"])
-    return settlement.Outcome(
-        state=State.FAILED,
-        reason="runner_lost",
-        thinking=thinking,
-        text=text,
-        last_seq=last_seq,
-        thinking_tokens=row.thinking_tokens,
-        answer_tokens=row.answer_tokens,
-    )
-
-
-def _fence(row: Generation) -> None:
-    """A runner that was only paused must not write on: a higher id makes Redis itself refuse it."""
-    with contextlib.suppress(RedisError):
-        client = connections.blocking(settings.REDIS_URL)
-        fields = {"k": stream_log.SEAL, "d": "", "c": 0}
-        client.xadd(stream_log.key(str(row.pk)), fields, id=f"{row.attempt + 1}-0")  # type: ignore[arg-type]
-        client.expire(stream_log.key(str(row.pk)), stream_log.SEALED_TTL_SECONDS)
-
-
-def purge() -> None:
-    """Scripts' calls that nobody keeps, and the trash."""
-    old_calls = Conversation.objects.filter(
-        source=Conversation.Source.API, last_activity_at__lt=Now() - PURGE_API_AFTER
-    ).exclude(messages__generations__state__in=Generation.LIVE)
-    kept = Message.objects.filter(generations__token__keeps_conversations=True).values("conversation")
-    old_calls.exclude(pk__in=kept).delete()
-    Conversation.objects.filter(deleted_at__lt=Now() - PURGE_TRASH_AFTER).delete()

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import msgspec
-from channels.db import database_sync_to_async
 from django.contrib.sessions.models import Session
 from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from accounts.models import User
-from chat import protocol
+from chat import bells, protocol
+from chat.database import in_database
 from live import doorbell
 
 if TYPE_CHECKING:
     from chat.consumers import ChatConsumer
 
 CHECK_SECONDS = 1.0
+FRESH_SECONDS = 1.2
 
 
 class Sessions:
@@ -31,7 +33,7 @@ class Sessions:
         self._revs: Counter[int] = Counter()
         self._telling: set[asyncio.Task[None]] = set()
         self._tasks = [
-            asyncio.create_task(doorbell.listen(["r1:user"], self._heard)),
+            asyncio.create_task(doorbell.listen([bells.USER], self._heard)),
             asyncio.create_task(self._watch()),
         ]
 
@@ -77,19 +79,24 @@ class Sessions:
             sockets = [socket for mine in self._sockets.values() for socket in mine]
             if not sockets:
                 continue
+            now = time.monotonic()
             try:
-                lost = await _without_rights(sockets)
+                lost = await in_database(_without_rights, sockets)
             except DatabaseError:
                 continue
+            for socket in sockets:
+                socket.rights_seen_at = now
             for socket in lost:
                 socket.cut(protocol.CLOSE_RIGHTS, "signed_out")
 
 
 async def may_stay(socket: ChatConsumer) -> bool:
-    return not await _without_rights([socket])
+    """By the check of all sockets, if it is not older than its turn; else by one of its own."""
+    if time.monotonic() - socket.rights_seen_at < FRESH_SECONDS:
+        return not socket.is_cut
+    return not await in_database(_without_rights, [socket])
 
 
-@database_sync_to_async
 def _without_rights(sockets: list[ChatConsumer]) -> list[ChatConsumer]:
     """Those whose person is deactivated or changed, or whose session has ended."""
     users = dict(

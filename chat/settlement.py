@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-import msgspec
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import ledger, quota
-from chat.generation import LINE_BELL, LIVE_BELL, ring_user
-from chat.models import Generation, Message, Segment
+from chat import bells
+from chat.models import Conversation, Generation, Message, Segment
 from live import doorbell
 from models_admin import fleet
 from models_admin.models import RateCard
@@ -57,15 +56,16 @@ class Settled:
     sha256: str
 
 
-def settle(generation_id: uuid.UUID, attempt: int, worker_id: int, outcome: Outcome) -> bool:
+def settle(generation_id: uuid.UUID, attempt: int, worker_id: int | None, outcome: Outcome) -> bool:
     """End a running generation exactly once; False when another attempt, worker or end came first."""
+    first = F("started_at") + timedelta(milliseconds=outcome.prefill_ms)
     with transaction.atomic():
-        moved = Generation.objects.filter(
-            pk=generation_id, attempt=attempt, worker_id=worker_id, state=State.RUNNING
-        ).update(
+        held_by = Q(worker_id=worker_id) if worker_id is not None else Q(worker__isnull=True)
+        moved = Generation.objects.filter(held_by, pk=generation_id, attempt=attempt, state=State.RUNNING).update(
             state=outcome.state,
             reason=outcome.reason,
             ended_at=Now(),
+            first_token_at=first if outcome.has_token else F("first_token_at"),
             last_seq=outcome.last_seq,
             prompt_tokens=outcome.prompt_tokens,
             cached_tokens=outcome.cached_tokens,
@@ -77,14 +77,10 @@ def settle(generation_id: uuid.UUID, attempt: int, worker_id: int, outcome: Outc
         row = Generation.objects.select_related("user__main_group", "token", "deployment__engine__host").get(
             pk=generation_id
         )
-        if outcome.has_token and row.started_at is not None:
-            first = row.started_at + timedelta(milliseconds=outcome.prefill_ms)
-            Generation.objects.filter(pk=generation_id).update(first_token_at=first)
         _write_text(row, outcome)
         _bill(row, outcome)
         fleet.give_slot_back(generation_id)
-        transaction.on_commit(partial(doorbell.ring, LINE_BELL))
-        transaction.on_commit(partial(ring_user, row.user_id, "conversations"))
+        transaction.on_commit(partial(doorbell.ring, bells.line(), bells.user(row.user_id, "conversations")))
     return True
 
 
@@ -99,23 +95,16 @@ def end_unstarted(generation_id: uuid.UUID, state: str, reason: str) -> bool:
         quota.release(generation_id)
         fleet.give_slot_back(generation_id)
         row = Generation.objects.get(pk=generation_id)
-        if row.message_id:
+        if row.message_id is not None:
             Message.objects.filter(pk=row.message_id).update(finish=reason)
-        transaction.on_commit(partial(doorbell.ring, LINE_BELL))
-        transaction.on_commit(partial(announce_end, generation_id))
-        transaction.on_commit(partial(ring_user, row.user_id, "conversations"))
+        news = bells.line(), bells.ended(generation_id), bells.user(row.user_id, "conversations")
+        transaction.on_commit(partial(doorbell.ring, *news))
     return True
 
 
-def announce_end(generation_id: uuid.UUID) -> None:
-    """Ring the followers: they read the end from the database."""
-    doorbell.ring(LIVE_BELL, msgspec.msgpack.encode([[str(generation_id), 0, 0, 0, "x", "", 0]]))
-
-
-def settled(generation_id: uuid.UUID) -> Settled | None:
-    """The end as the database has it; None while it runs."""
-    row = Generation.objects.filter(pk=generation_id).select_related("message").first()
-    if row is None or row.state in Generation.LIVE:
+def settled(row: Generation) -> Settled | None:
+    """The end as the database has it (`row` with its message); None while it runs."""
+    if row.state in Generation.LIVE:
         return None
     text = row.message.text if row.message else ""
     usage = {
@@ -139,22 +128,22 @@ def _write_text(row: Generation, outcome: Outcome) -> None:
         thinking_ms=outcome.thinking_ms,
         finish=outcome.finish or outcome.reason,
     )
+    if row.token_id:  # a script's conversation is kept for ten minutes from now
+        Conversation.objects.filter(active_leaf_id=row.message_id).update(last_activity_at=Now())
 
 
 def _bill(row: Generation, outcome: Outcome) -> None:
     charged = _charge(row, outcome)
-    Segment.objects.get_or_create(
+    Segment.objects.create(
         generation=row,
         attempt=row.attempt,
-        defaults={
-            "deployment": row.deployment,
-            "prompt_tokens": outcome.prompt_tokens,
-            "cached_tokens": outcome.cached_tokens,
-            "thinking_tokens": outcome.thinking_tokens,
-            "answer_tokens": outcome.answer_tokens,
-            "gpu_ms": charged,
-            "finish": outcome.finish or outcome.reason,
-        },
+        deployment=row.deployment,
+        prompt_tokens=outcome.prompt_tokens,
+        cached_tokens=outcome.cached_tokens,
+        thinking_tokens=outcome.thinking_tokens,
+        answer_tokens=outcome.answer_tokens,
+        gpu_ms=charged,
+        finish=outcome.finish or outcome.reason,
     )
     output = outcome.thinking_tokens + outcome.answer_tokens
     quota.settle(row.pk, quota.Amounts(gpu_ms=charged, output_tokens=output, requests=1))

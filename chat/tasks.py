@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 from celery import shared_task
 from celery.signals import worker_ready, worker_shutting_down
 from django.conf import settings
+from django.db import DatabaseError
 
 from chat import loop_thread, queue, scheduling
 from chat.running import Runner
@@ -52,7 +54,8 @@ def _drain(seconds: float) -> None:
     if runner is None or leader is None:
         return
     leader.is_draining, leader.is_leading = True, False
-    scheduling.give_up_lease(leader.id)
+    with contextlib.suppress(DatabaseError):  # it runs out by itself in five seconds
+        scheduling.give_up_lease(leader.id)
     loop_thread.start(runner.drain(seconds)).result()
     log.info("drained")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Callable
+from typing import TypeAlias
 
 from django.conf import settings
 from redis import Redis
@@ -14,19 +16,33 @@ from live import redis as connections
 
 log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
+RING_SECONDS = 1.0  # a hint is not worth more of a thread's time
+Bell: TypeAlias = tuple[str, bytes]
 
 
 @functools.cache
 def _client() -> Redis:
-    return connections.blocking(settings.REDIS_URL)
+    return connections.blocking(settings.REDIS_URL, seconds=RING_SECONDS)
 
 
-def ring(channel: str, payload: bytes = b"") -> None:
-    """Publish from a thread. A dead Redis is logged, never raised: every listener polls as well."""
+class _Silence:
+    """Until when nobody rings, because Redis did not answer the last time: threads must not queue up before it."""
+
+    until = 0.0
+
+
+def ring(*bells: Bell) -> None:
+    """Publish from a thread, all in one round trip. A dead Redis is logged, never raised: every listener polls too."""
+    if time.monotonic() < _Silence.until:
+        return
     try:
-        _client().publish(channel, payload)
+        with _client().pipeline(transaction=False) as pipe:
+            for channel, payload in bells:
+                pipe.publish(channel, payload)
+            pipe.execute()
     except connections.RedisError as error:
-        log.warning("doorbell %s not rung: %s", channel, error)
+        _Silence.until = time.monotonic() + RING_SECONDS
+        log.warning("doorbells not rung: %s", error)
 
 
 async def listen(channels: list[str], heard: Callable[[str, bytes], None]) -> None:

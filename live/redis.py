@@ -9,13 +9,14 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry as BlockingRetry
 
 CONNECT_SECONDS = 2.0
 COMMAND_SECONDS = 5.0
 POOL_SIZE = 32
 
-__all__ = ["RedisError", "blocking", "commands", "reader"]
+__all__ = ["RedisError", "ResponseError", "blocking", "commands", "reader"]
 
 
 def commands(url: str) -> Redis:
@@ -38,6 +39,8 @@ def reader(url: str) -> Redis:
     )
 
 
-def blocking(url: str) -> BlockingRedis:
-    """A client for threads outside an event loop (views, commands)."""
-    return BlockingRedis.from_url(url, socket_timeout=COMMAND_SECONDS, socket_connect_timeout=CONNECT_SECONDS)
+def blocking(url: str, seconds: float = COMMAND_SECONDS) -> BlockingRedis:
+    """A client for threads outside an event loop; it tries each command once, for `seconds`."""
+    connect = min(seconds, CONNECT_SECONDS)
+    retry = BlockingRetry(NoBackoff(), 0)
+    return BlockingRedis.from_url(url, socket_timeout=seconds, socket_connect_timeout=connect, retry=retry)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from django.db import transaction
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from models_admin.models import CatalogueModel, Deployment, Host, SlotLease, Worker
@@ -54,6 +55,12 @@ def silent_workers() -> list[int]:
     return list(Worker.objects.filter(seen_at__lt=limit).values_list("pk", flat=True))
 
 
+def forget_silent(worker_ids: list[int]) -> None:
+    """Delete those of the rows that are silent still."""
+    limit = Now() - timedelta(seconds=REAP_AFTER_SECONDS)
+    Worker.objects.filter(pk__in=worker_ids, seen_at__lt=limit).delete()
+
+
 def has_live_worker() -> bool:
     return Worker.objects.filter(seen_at__gt=Now() - timedelta(seconds=10), is_draining=False).exists()
 
@@ -81,6 +88,11 @@ def choices() -> list[Choice]:
     return sorted(found, key=lambda choice: (not choice.is_warm, choice.name))
 
 
+def is_offered(model_key: str) -> bool:
+    """Whether people may ask for it, warm or not."""
+    return CatalogueModel.objects.filter(key=model_key, is_visible=True, artifacts__deployments__isnull=False).exists()
+
+
 def warm_deployments(model_key: str) -> list[Deployment]:
     return list(
         Deployment.objects.filter(artifact__model__key=model_key, state=Deployment.State.WARM)
@@ -89,17 +101,27 @@ def warm_deployments(model_key: str) -> list[Deployment]:
     )
 
 
-def take_slot(deployment: Deployment, holder: uuid.UUID) -> bool:
-    """Lease the lowest free slot to `holder`; False when none is free. Call inside a transaction."""
+class NoSlotFree(Exception):
+    """The deployment has fewer free slots than were asked for."""
+
+
+def take_slots(deployment: Deployment, holders: Sequence[uuid.UUID]) -> None:
+    """Lease the lowest free slots, one to each holder. Raises NoSlotFree, or IntegrityError where another leader
+    chose the same number at the same moment; call it inside a transaction, which then takes all back.
+    """
     taken = set(SlotLease.objects.filter(deployment=deployment).values_list("number", flat=True))
-    number = next((n for n in range(1, deployment.slots + 1) if n not in taken), None)
-    if number is None:
-        return False
-    # Two leaders may pick the same number for a moment: the constraint lets one of them through.
-    leases = [SlotLease(deployment=deployment, number=number, holder=holder)]
-    with transaction.atomic():
-        SlotLease.objects.bulk_create(leases, ignore_conflicts=True)
-    return SlotLease.objects.filter(Q(holder=holder) & Q(deployment=deployment)).exists()
+    free = [number for number in range(1, deployment.slots + 1) if number not in taken]
+    if len(free) < len(holders):
+        raise NoSlotFree
+    SlotLease.objects.bulk_create(
+        SlotLease(deployment=deployment, number=number, holder=holder)
+        for number, holder in zip(free, holders, strict=False)
+    )
+
+
+def keep_slots_of(holders: QuerySet[Any]) -> None:
+    """Free all slots but those of `holders`, a query of ids: a person may be deleted while his answer runs."""
+    SlotLease.objects.exclude(holder__in=holders).delete()
 
 
 def give_slot_back(holder: uuid.UUID) -> None:

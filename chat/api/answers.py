@@ -6,15 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from contextvars import Context
 from dataclasses import dataclass
 from uuid import UUID
-
-from channels.db import database_sync_to_async
 
 from accounts import tokens
 from accounts.models import ApiToken, User
 from chat import errors, followers, generation, history
+from chat.database import in_database
 from chat.followers import End, Piece, Snapshot
 from chat.generation import Submitted
 from chat.models import Generation
@@ -86,7 +84,7 @@ async def _texts(user: User, token: ApiToken, submitted: Submitted) -> AsyncGene
     async with aclosing(_news(submitted.generation, token)) as stream:
         async for news in stream:
             if isinstance(news, End):
-                end = await _finished(user, submitted, news)
+                end = await in_database(_finished, user, submitted, news)
                 yield sent.missing_of(end.thinking, end.text)
                 yield end
             elif isinstance(news, Pause):
@@ -160,11 +158,10 @@ async def _is_woken(wake: asyncio.Event) -> bool:
 
 
 async def _check_rights(token: ApiToken) -> None:
-    if not await database_sync_to_async(tokens.is_usable)(token):
+    if not await in_database(tokens.is_usable, token):
         raise RightsLost
 
 
-@database_sync_to_async
 def _finished(user: User, submitted: Submitted, end: End) -> Finished:
     try:
         message = history.answer_for(user, submitted.answer)
@@ -175,14 +172,12 @@ def _finished(user: User, submitted: Submitted, end: End) -> Finished:
 
 
 def _stop_soon(user: User, generation_id: UUID) -> None:
-    # In a task of its own: the one that runs this is being cancelled. In a context of its own:
-    # the thread that the request's context names for database work ends with the request.
-    task = asyncio.get_running_loop().create_task(_stop(user, generation_id), context=Context())
+    # In a task of its own: the one that runs this is being cancelled.
+    task = asyncio.get_running_loop().create_task(in_database(_stop, user, generation_id))
     _stopping.add(task)
     task.add_done_callback(_stopping.discard)
 
 
-@database_sync_to_async
 def _stop(user: User, generation_id: UUID) -> None:
     try:
         generation.stop(generation_id, by=user)

@@ -8,7 +8,6 @@ from contextlib import aclosing
 from functools import wraps
 from typing import Any, Concatenate
 
-from channels.db import database_sync_to_async
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -19,6 +18,7 @@ from accounts.models import ApiToken
 from chat import errors, generation
 from chat.api import answers, openai, refusals, sse
 from chat.api.openai import Completion, Frame, Refused
+from chat.database import in_database
 from chat.generation import Ask, Submitted
 from chat.models import Conversation, Generation
 from models_admin import fleet
@@ -54,13 +54,13 @@ def door(method: str) -> Callable[[TokenView], View]:
 
 @door("GET")
 async def list_models(request: HttpRequest, token: ApiToken) -> HttpResponse:
-    choices = await database_sync_to_async(fleet.choices)()
+    choices = await in_database(fleet.choices)
     return JsonResponse(openai.model_list([openai.model(choice.key, choice.name) for choice in choices]))
 
 
 @door("GET")
 async def one_model(request: HttpRequest, token: ApiToken, key: str) -> HttpResponse:
-    for choice in await database_sync_to_async(fleet.choices)():
+    for choice in await in_database(fleet.choices):
         if choice.key == key:
             return JsonResponse(openai.model(choice.key, choice.name))
     raise refusals.no_model(key)
@@ -79,7 +79,7 @@ async def chat_completions(request: HttpRequest, token: ApiToken) -> HttpRespons
 async def _token(request: HttpRequest) -> ApiToken:
     given = request.headers.get("Authorization", "")
     secret = given[len(LEAD) :].strip() if given[: len(LEAD)].lower() == LEAD.lower() else ""
-    token = await database_sync_to_async(tokens.authenticate)(secret) if secret else None
+    token = await in_database(tokens.authenticate, secret) if secret else None
     if token is None:
         raise refusals.no_key()
     return token
@@ -105,7 +105,7 @@ async def _submit(token: ApiToken, wish: Completion) -> Submitted:
         queue_class=Generation.QueueClass.SCRIPT,
     )
     try:
-        return await database_sync_to_async(generation.submit)(token.user, ask)
+        return await in_database(generation.submit, token.user, ask)
     except errors.WishRefused as error:
         raise refusals.of_wish(error, wish.model) from None
 

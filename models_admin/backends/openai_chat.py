@@ -114,6 +114,8 @@ class AnswerReader:
             self._add(channel, piece, int(number == len(pieces) - 1))
 
     def _add(self, channel: Channel, text: str, tokens: int) -> None:
+        if "\0" in text:  # PostgreSQL stores no NUL
+            text = text.replace("\0", "\ufffd")
         if not self._has_text[channel]:
             text = text.lstrip("\n")  # templates leave empty lines after their tags
             if not text:

@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connection
+from django.test import override_settings
 
 from accounts.models import Reservation, User
-from chat import errors, generation, running, scheduling
+from chat import checkpointing, claiming, errors, generation, scheduling, settlement
 from chat.generation import Ask, Submitted
 from chat.models import Generation, Message
+from chat.settlement import Outcome
 from models_admin import fleet
 from models_admin.models import Deployment, SlotLease
 
@@ -72,5 +74,35 @@ def test_many_runners_claim_and_one_gets_it(deployment: Deployment) -> None:
     made = generation.submit(person, Ask(key=uuid.uuid4(), text="hello", model="known"))
     scheduling.release_what_can_run()
     workers = [fleet.register_worker(f"w{number}").pk for number in range(THREADS)]
-    claims = at_once(lambda number: running.claim(made.generation, 1, workers[number]))
+    claims = at_once(lambda number: claiming.claim(made.generation, 1, workers[number]))
     assert sum(claim is not None for claim in claims) == 1
+
+
+def test_the_same_wish_in_one_conversation_is_one_for_all_who_send_it(deployment: Deployment) -> None:
+    person = User.objects.create_user("ann")
+    first = generation.submit(person, Ask(key=uuid.uuid4(), text="hello", model="known"))
+    generation.stop(first.generation, by=person)
+    wish = Ask(key=uuid.uuid4(), text="again", model="known", conversation=first.conversation)
+    made = at_once(lambda _number: generation.submit(person, wish))
+    assert len({each.generation for each in made if isinstance(each, Submitted)}) == 1
+    assert Generation.objects.count() == 2
+
+
+@override_settings(RUNNING_PER_USER=8)
+def test_a_checkpoint_never_overwrites_what_is_settled(deployment: Deployment) -> None:
+    Deployment.objects.update(slots=8)
+    person, worker = User.objects.create_user("ann"), fleet.register_worker("w").pk
+    wishes = [generation.submit(person, Ask(key=uuid.uuid4(), text="hello", model="known")) for _ in range(8)]
+    scheduling.release_what_can_run()
+    for made in wishes:
+        assert claiming.claim(made.generation, 1, worker)
+    rows = [checkpointing.Checkpoint(m.generation, m.answer, 1, "", "half", 1, 0, 1, True) for m in wishes]
+    end = Outcome(state="done", reason="", thinking="", text="whole", last_seq=2)
+
+    def settle_or_checkpoint(number: int) -> object:
+        if number % 2:
+            return checkpointing.checkpoint(worker, reversed(rows))
+        return settlement.settle(wishes[number // 2].generation, 1, worker, end)
+
+    at_once(settle_or_checkpoint)
+    assert [m.text for m in Message.objects.filter(role="assistant")] == ["whole"] * 8

@@ -5,17 +5,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 
 from accounts.models import LedgerEntry, Reservation, User
-from chat import errors, generation, history, running, scheduling, settlement
+from chat import checkpointing, claiming, errors, generation, history, reaping, scheduling, settlement
 from chat.generation import Ask
 from chat.models import Conversation, Generation, Message, Segment
 from chat.settlement import Outcome
 from models_admin import fleet
-from models_admin.models import Deployment, SlotLease
+from models_admin.models import Deployment, SlotLease, Worker
+from models_admin.secrets import SecretUnreadable
 
 Make = Callable[..., Ask]
 DONE = Outcome(state="done", reason="", thinking="so", text="46", last_seq=2, thinking_tokens=1, answer_tokens=1)
@@ -92,7 +95,7 @@ def test_slots_are_filled_in_order_and_never_oversubscribed(person: User, deploy
     released = Generation.objects.filter(state="released").values_list("pk", flat=True)
     assert set(released) == set(made[:2])
     assert SlotLease.objects.count() == 2
-    assert [scheduling.ahead_of(pk) for pk in made[2:]] == [0, 1]
+    assert [scheduling.ahead_of(Generation.objects.get(pk=pk)) for pk in made[2:]] == [0, 1]
 
 
 @override_settings(RUNNING_PER_USER=1)
@@ -109,8 +112,8 @@ def test_an_end_is_settled_once_and_billed_once(person: User, deployment: Deploy
     made = generation.submit(person, ask())
     scheduling.release_what_can_run()
     worker = fleet.register_worker("w").pk
-    assert running.claim(made.generation, 1, worker) is not None
-    assert running.claim(made.generation, 1, worker) is None
+    assert claiming.claim(made.generation, 1, worker) is not None
+    assert claiming.claim(made.generation, 1, worker) is None
     assert settlement.settle(made.generation, 1, worker, DONE)
     assert not settlement.settle(made.generation, 1, worker, DONE)
     assert Message.objects.get(pk=made.answer).text == "46"
@@ -122,13 +125,14 @@ def test_late_writes_of_a_reaped_runner_are_refused(person: User, deployment: De
     made = generation.submit(person, ask())
     scheduling.release_what_can_run()
     worker = fleet.register_worker("w").pk
-    assert running.claim(made.generation, 1, worker)
-    scheduling.reap([worker])
+    assert claiming.claim(made.generation, 1, worker)
+    Worker.objects.update(seen_at=timezone.now() - timedelta(seconds=10))
+    reaping.reap()
     row = Generation.objects.get(pk=made.generation)
     assert (row.state, row.reason) == ("failed", "runner_lost")
     assert not settlement.settle(made.generation, 1, worker, DONE)
-    late = running.Checkpoint(made.generation, made.answer, 1, "late", "late", 9, 1, 1, True)
-    running.checkpoint(worker, [late])
+    late = checkpointing.Checkpoint(made.generation, made.answer, 1, "late", "late", 9, 1, 1, True)
+    checkpointing.checkpoint(worker, [late])
     assert Message.objects.get(pk=made.answer).text == ""
 
 
@@ -156,11 +160,11 @@ def test_thinking_of_earlier_turns_is_never_sent_back(person: User, deployment: 
     first = generation.submit(person, ask())
     scheduling.release_what_can_run()
     worker = fleet.register_worker("w").pk
-    running.claim(first.generation, 1, worker)
+    claiming.claim(first.generation, 1, worker)
     settlement.settle(first.generation, 1, worker, DONE)
     second = generation.submit(person, ask("and now?", conversation=first.conversation))
     scheduling.release_what_can_run()
-    work = running.claim(second.generation, 1, worker)
+    work = claiming.claim(second.generation, 1, worker)
     assert work is not None
     assert [(m.role, m.content) for m in work.request.messages] == [
         ("user", "12+34=?"),
@@ -176,3 +180,32 @@ def test_only_one_leader_at_a_time(db: None) -> None:
     assert scheduling.hold_lease(one)
     scheduling.give_up_lease(one)
     assert scheduling.hold_lease(two)
+
+
+def test_the_slots_of_a_deleted_person_are_free_again(person: User, deployment: Deployment, ask: Make) -> None:
+    generation.submit(person, ask())
+    scheduling.release_what_can_run()
+    person.delete()
+    assert SlotLease.objects.count() == 1
+    scheduling.sweep(may_reap=True)
+    assert not SlotLease.objects.exists()
+
+
+def test_an_answer_of_a_deleted_runner_is_ended(person: User, deployment: Deployment, ask: Make) -> None:
+    made = generation.submit(person, ask())
+    scheduling.release_what_can_run()
+    worker = fleet.register_worker("w")
+    assert claiming.claim(made.generation, 1, worker.pk)
+    worker.delete()
+    reaping.reap()
+    assert Generation.objects.get(pk=made.generation).reason == "runner_lost"
+
+
+def test_a_key_that_cannot_be_read_moves_nothing(person: User, deployment: Deployment, ask: Make) -> None:
+    deployment.engine.secret = "written with another site's key"
+    deployment.engine.save()
+    made = generation.submit(person, ask())
+    scheduling.release_what_can_run()
+    with pytest.raises(SecretUnreadable):
+        claiming.claim(made.generation, 1, fleet.register_worker("w").pk)
+    assert Generation.objects.get(pk=made.generation).state == "released"

@@ -1,0 +1,87 @@
+"""Taking a released generation into work: who is first gets the request for the engine, everybody else nothing."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import cast
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from chat import history, settlement
+from chat.models import Generation, Message
+from models_admin import secrets
+from models_admin.backends import base
+from models_admin.models import Deployment
+
+State = Generation.State
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a claim hands out."""
+
+    generation_id: uuid.UUID
+    attempt: int
+    message_id: uuid.UUID
+    deployment_id: int
+    endpoint: base.Endpoint
+    request: base.ChatRequest
+    tokens_per_second: int | None
+
+
+def claim(generation_id: uuid.UUID, attempt: int, worker_id: int) -> Work | None:
+    """Move released → running; None when somebody else has it, or it was stopped.
+
+    Whatever is raised has moved nothing, `SecretUnreadable` for an engine's key included.
+    """
+    with transaction.atomic():
+        moved = Generation.objects.filter(
+            pk=generation_id, attempt=attempt, state=State.RELEASED, wants_stop=False
+        ).update(state=State.RUNNING, worker_id=worker_id, started_at=Now())
+        if moved:
+            return _work(generation_id)
+    if Generation.objects.filter(pk=generation_id, state=State.RELEASED, wants_stop=True).exists():
+        settlement.end_unstarted(generation_id, State.STOPPED, "stopped")
+    return None
+
+
+def _work(generation_id: uuid.UUID) -> Work:
+    row = Generation.objects.select_related(
+        "deployment__engine", "deployment__artifact__model", "message__conversation"
+    ).get(pk=generation_id)
+    answer, deployment = row.message, row.deployment
+    if answer is None or deployment is None:
+        raise LookupError(f"message or deployment of {generation_id} is gone")
+    return Work(
+        generation_id,
+        row.attempt,
+        answer.pk,
+        deployment.pk,
+        endpoint(deployment),
+        _request(row, answer, deployment),
+        deployment.tokens_per_second,
+    )
+
+
+def endpoint(deployment: Deployment) -> base.Endpoint:
+    engine = deployment.engine
+    return base.Endpoint(engine.base_url, secrets.decrypt(engine.secret) if engine.secret else "", engine.kind)
+
+
+def _request(row: Generation, answer: Message, deployment: Deployment) -> base.ChatRequest:
+    """Earlier turns without their thinking, up to the question; an empty answer of a failed turn is left out."""
+    path = history.path_to(answer.conversation, answer.parent_id)
+    turns = tuple(base.ChatMessage(cast(base.Role, m.role), m.text) for m in path if m.text)
+    options, model = row.options, deployment.artifact.model
+    return base.ChatRequest(
+        model=deployment.artifact.ref,
+        messages=turns,
+        max_tokens=options.get("max_tokens"),
+        temperature=options.get("temperature", model.temperature),
+        top_p=options.get("top_p", model.top_p),
+        seed=options.get("seed"),
+        stop=tuple(options.get("stop") or ()),
+        think=options.get("think", "auto"),
+    )

@@ -1,0 +1,79 @@
+"""An answer in the making, and what has become of it when its reading has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from chat.claiming import Work
+from chat.models import Generation
+from chat.settlement import Outcome
+from chat.stream_log import ANSWER, THINKING, Log
+from models_admin.backends import base
+
+State = Generation.State
+
+
+@dataclass(eq=False)
+class Live:
+    """An answer in the making."""
+
+    work: Work
+    log: Log
+    started: float = field(default_factory=time.monotonic)
+    first_answer: float | None = None
+    first_token: float | None = None
+    characters: int = 0
+    is_stopped: bool = False
+    is_drained: bool = False
+    is_lost: bool = False
+    reader: asyncio.Task[None] | None = None
+    finish: base.Finish | None = None
+    error: base.BackendError | None = None
+
+    def end(self, *, drained: bool = False, lost: bool = False) -> None:
+        """End the reading: the engine's slot is freed by closing its connection."""
+        self.is_drained |= drained
+        self.is_lost |= lost
+        self.is_stopped |= not (drained or lost)
+        if self.reader is not None:
+            self.reader.cancel()
+
+
+def outcome_of(live: Live) -> Outcome:
+    """State, text and usage of an ended reading. The engine's own count wins where it gave one."""
+    state, reason = _verdict(live)
+    usage = live.finish.usage if live.finish else None
+    thinking, text = live.log.text(THINKING), live.log.text(ANSWER)
+    now = time.monotonic()
+    first = live.first_token or now
+    thought_until = live.first_answer or now
+    return Outcome(
+        state=state,
+        reason=reason,
+        thinking=thinking,
+        text=text,
+        last_seq=len(live.log.entries),
+        finish=live.finish.reason if live.finish else "",
+        prompt_tokens=usage.prompt_tokens if usage else 0,
+        cached_tokens=usage.cached_tokens if usage else 0,
+        thinking_tokens=usage.thinking_tokens if usage else live.log.tokens(THINKING),
+        answer_tokens=usage.answer_tokens if usage else live.log.tokens(ANSWER),
+        thinking_ms=int((thought_until - first) * 1000) if thinking else None,
+        prefill_ms=int((first - live.started) * 1000),
+        decode_ms=int((now - first) * 1000),
+        has_token=live.first_token is not None,
+    )
+
+
+def _verdict(live: Live) -> tuple[str, str]:
+    if live.finish is not None and live.error is None:
+        return State.DONE, ""
+    if live.error is not None:
+        return State.FAILED, live.error.code
+    if live.is_stopped:
+        return State.STOPPED, "stopped"
+    if live.is_drained:
+        return State.FAILED, "site_stopping"
+    return State.FAILED, "engine_broke_off"
