@@ -7,16 +7,19 @@ from contextlib import closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from r1web.supervisor import browser_libraries, engine, stamps, translations
 from r1web.supervisor.arguments import ROOT
+from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.site import Site
 from r1web.supervisor.terminal import step
 from r1web.supervisor.tools import Tool
 
 BACKUPS_KEPT = 3
 OURS = ("accounts", "chat", "models_admin", "live", "r1web")
+THEIRS = ("django", "django-axes")
 
 
 def prepare_files(site: Site) -> Tool | None:
@@ -46,42 +49,62 @@ def _static_digest() -> str:
     return stamps.digest_of_files(files, version("django"))
 
 
+def is_migrated(site: Site) -> bool:
+    """Whether the SQLite file itself says that it has this version's shape; a database server is always asked."""
+    path = site.database_path
+    if path is None or not path.exists():
+        return False
+    return _ask(site, "PRAGMA user_version") == [(_shape(),)]
+
+
 def migrate(site: Site) -> None:
     """Bring the database to the newest shape; a SQLite file is copied first."""
-    stamp = site.data / "migrations.stamp"
-    if site.database_path and stamps.is_current(stamp, _migrations_digest(site)):
+    if is_migrated(site):
         return
     with step("Database") as under_way:
-        if copy := _back_up(site):
-            under_way.note = f"copied before to {copy.relative_to(site.data)}"
+        under_way.note = _back_up(site)
         Tool(site, "migrate", "--noinput", "--verbosity=0").output(failing_means="The database could not be prepared")
-        stamps.write(stamp, _migrations_digest(site))
+        if site.database_path:
+            with closing(sqlite3.connect(site.database_path)) as database:
+                database.execute(f"PRAGMA user_version = {_shape()}")
+        _copied_stamp(site).unlink(missing_ok=True)
 
 
-def _migrations_digest(site: Site) -> str:
-    files = (path for app in OURS for path in (ROOT / app).glob("migrations/*.py"))
-    return stamps.digest_of_files(files, version("django"), _identity(site))
+def _shape() -> int:
+    """A number for the tables that this version needs, of the 31 bits that SQLite keeps in the file for its owner.
+
+    It stands in the database, not beside it: an older copy that is put back tells by itself that it is older.
+    """
+    files = sorted(path for app in OURS for path in (ROOT / app).glob("migrations/*.py"))
+    parts = [part for path in files for part in (path.name, path.read_bytes())]
+    return int(stamps.digest_of(*parts, *map(version, THEIRS))[:8], 16) >> 1
 
 
-def _identity(site: Site) -> str:
-    """Tells a database file from a new one of the same name; empty for a database server."""
-    path = site.database_path
-    return f"{path} {path.stat().st_ino}" if path and path.exists() else ""
-
-
-def _back_up(site: Site) -> Path | None:
-    source = site.database_path
+def _back_up(site: Site) -> str:
+    """Copy a SQLite file and say so. A migration that fails again and again leaves one copy, the good one."""
+    source, stamp = site.database_path, _copied_stamp(site)
     if source is None or not source.exists() or source.stat().st_size == 0:
-        return None
+        return ""
+    if stamps.is_current(stamp, str(_shape())):
+        return "copied at an earlier try"
     folder = site.data / "backups"
     folder.mkdir(mode=0o700, exist_ok=True)
     target = folder / f"db-{datetime.now(UTC):%Y%m%d-%H%M%S}.sqlite3"
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as copy:
-        old.backup(copy)
-    target.chmod(0o600)
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as copy:
+            target.chmod(0o600)
+            old.backup(copy)
+    except sqlite3.Error as error:
+        target.unlink(missing_ok=True)
+        raise CannotGoOn(f"The database {source} could not be copied before its migration: {error}.") from None
     for outdated in sorted(folder.glob("db-*.sqlite3"))[:-BACKUPS_KEPT]:
         outdated.unlink()
-    return target
+    stamps.write(stamp, str(_shape()))
+    return f"copied before to {target.relative_to(site.data)}"
+
+
+def _copied_stamp(site: Site) -> Path:
+    return site.data / "migrating.stamp"
 
 
 def knows_engine(site: Site, number: int) -> bool:
@@ -100,8 +123,11 @@ def attach_engine(site: Site, number: int, *, is_lasting: bool) -> None:
 
 
 def _engine_digest(site: Site, number: int) -> str:
+    """Hash over the wish, what can read the stored key, and what the database says of the engine."""
     words = engine.attach_words(site, number)
-    return stamps.digest_of_files([engine.MODEL, engine.key_file(site)], *words, _identity(site))
+    known = _ask(site, "SELECT base_url, secret FROM models_admin_engine WHERE is_launched ORDER BY id")
+    files = [path for path in (engine.MODEL, engine.key_file(site), site.secret_key_file) if path.exists()]
+    return stamps.digest_of_files(files, *words, repr(known))
 
 
 def first_admin(site: Site) -> Tool | None:
@@ -116,11 +142,15 @@ def first_admin(site: Site) -> Tool | None:
 
 
 def _has_admin(site: Site) -> bool:
+    return bool(_ask(site, "SELECT 1 FROM accounts_user WHERE is_superuser AND is_active LIMIT 1"))
+
+
+def _ask(site: Site, question: str) -> list[tuple[Any, ...]]:
+    """Rows of a SQLite file without starting Django; none where there is no such file or table."""
     if site.database_path is None:
-        return False
-    question = "SELECT EXISTS (SELECT 1 FROM accounts_user WHERE is_superuser AND is_active)"
+        return []
     try:
         with closing(sqlite3.connect(f"file:{quote(str(site.database_path))}?mode=ro", uri=True)) as database:
-            return bool(database.execute(question).fetchone()[0])
+            return database.execute(question).fetchall()
     except sqlite3.Error:
-        return False
+        return []

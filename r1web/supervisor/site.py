@@ -52,6 +52,11 @@ class Site:
             return self.data / "db.sqlite3"
         return Path(url.removeprefix("sqlite://")) if url.startswith("sqlite:") else None
 
+    @property
+    def secret_key_file(self) -> Path:
+        named = os.environ.get("R1WEB_SECRET_KEY_FILE", "")
+        return Path(named).expanduser().absolute() if named else self.data / "secret_key"
+
     @cached_property
     def redis_password(self) -> str:
         return _kept_secret(self.data / "redis.key")
@@ -80,6 +85,7 @@ class Site:
         """The variables that differ from the defaults; kept for bin/manage too."""
         values = {
             "R1WEB_DATA": str(self.data),
+            "R1WEB_SECRET_KEY_FILE": str(self.secret_key_file),
             "R1WEB_HOSTS": ",".join(self.hosts),
             "R1WEB_PORT": str(self.arguments.port),
             "R1WEB_HTTPS": "1" if self.arguments.tls else os.environ.get("R1WEB_HTTPS", "0"),

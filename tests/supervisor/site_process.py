@@ -43,9 +43,7 @@ class SiteProcess:
     def __init__(self, data: Path, port: int, *words: str, **settings: str) -> None:
         self.data, self.port = data, port
         self._output = Path(tempfile.mkstemp(prefix="r1web-", suffix=".out")[1])
-        own = ("R1WEB_", "DATABASE_URL", "REDIS_URL")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-        environment |= {"R1WEB_DRAIN_SECONDS": "5", **settings}
+        environment = _bare_environment() | {"R1WEB_DRAIN_SECONDS": "5", **settings}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "bin" / "up"), "--data", str(data), "--port", str(port), *words],
@@ -55,6 +53,10 @@ class SiteProcess:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    @property
+    def logs(self) -> Path:
+        return self.data / "logs"
 
     @property
     def output(self) -> str:
@@ -89,11 +91,24 @@ class SiteProcess:
         finally:
             line.close()
 
+    def manage(self, *words: str) -> str:
+        """What `bin/manage` prints, told nothing but the data directory."""
+        command = [sys.executable, str(ROOT / "bin" / "manage"), *words]
+        environment = _bare_environment() | {"R1WEB_DATA": str(self.data)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """Ask the supervisor to end and return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(timeout=60)
+
+
+def _bare_environment() -> dict[str, str]:
+    own = ("R1WEB_", "DATABASE_URL", "REDIS_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def is_alive(process: psutil.Process) -> bool:
