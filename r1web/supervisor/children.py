@@ -99,16 +99,20 @@ class Child:
                 os.killpg(self.process.pid, number)
 
     def rotate_log(self) -> None:
-        """Copy and truncate: the child keeps its descriptor, opened for appending."""
+        """Copy and truncate: the child keeps its descriptor, opened for appending. Raises OSError, nothing lost."""
         log = self.command.log
-        with suppress(FileNotFoundError):
-            if log.stat().st_size < LOG_BYTES:
-                return
+        if not log.exists() or log.stat().st_size < LOG_BYTES:
+            return
+        fresh = log.with_suffix(".log.new")
+        try:
+            shutil.copyfile(log, fresh)
             for number in range(LOGS_KEPT - 1, 0, -1):
                 with suppress(FileNotFoundError):
                     log.with_suffix(f".log.{number}").replace(log.with_suffix(f".log.{number + 1}"))
-            shutil.copyfile(log, log.with_suffix(".log.1"))
-            os.truncate(log, 0)
+            fresh.replace(log.with_suffix(".log.1"))
+        finally:
+            fresh.unlink(missing_ok=True)
+        os.truncate(log, 0)
 
 
 def end_with_parent() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from r1web.supervisor import children
 from r1web.supervisor.children import Child, Command
+from r1web.supervisor.failure import reason_of
 from r1web.supervisor.terminal import say
 
 # Together under the ten seconds in which everything has to be gone.
@@ -28,30 +29,50 @@ class Crew:
         self._record = record
         self._members: list[Child] = []
         self._logs_checked = 0.0
+        self._troubles: set[str] = set()
 
     def start(self, command: Command) -> Child:
         child = Child(command)
         self._members.append(child)
         child.start()
-        self._write_record()
+        children.record(self._record, self._members)
         return child
 
-    def _write_record(self) -> None:
-        children.record(self._record, self._members)
-
     def tend(self) -> None:
-        """Restart what crashed, once its pause is over; turn logs over that grew long."""
+        """Restart what crashed, once its pause is over; turn logs over that grew long.
+
+        A full disk must not end a site that runs: what the system refuses is told and tried again.
+        """
         for child in list(self._members):
             if child.restart_at is not None:
                 if time.monotonic() >= child.restart_at:
-                    child.start()
-                    self._write_record()
+                    self._restart(child)
             elif not child.is_running:
                 self._crashed(child)
         if time.monotonic() - self._logs_checked > LOG_CHECK_SECONDS:
             self._logs_checked = time.monotonic()
             for child in self._members:
-                child.rotate_log()
+                self._attempt(child.rotate_log, f"{child.command.log} grows on")
+
+    def _restart(self, child: Child) -> None:
+        if not self._attempt(child.start, f"{child.command.name} could not be started"):
+            child.plan_restart()
+            return
+        self._attempt(
+            lambda: children.record(self._record, self._members), "a later start would not find what this one leaves"
+        )
+
+    def _attempt(self, step: Callable[[], None], consequence: str) -> bool:
+        """Do it; a refusal of the system is told once until it passes."""
+        try:
+            step()
+        except OSError as error:
+            if consequence not in self._troubles:
+                self._troubles.add(consequence)
+                say(f"{reason_of(error)}. Until that is mended, {consequence}.")
+            return False
+        self._troubles.discard(consequence)
+        return True
 
     def _crashed(self, child: Child) -> None:
         assert child.process
