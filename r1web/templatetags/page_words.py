@@ -62,7 +62,7 @@ def _counts() -> dict[str, Any]:
         "seconds_exact": _("{s} s"),
         "thought_for": _("Thought for {n} s"),
         "tokens": {"one": _("{n} token"), "other": _("{n} tokens")},
-        "ahead": {"one": _("{n} person ahead of you"), "other": _("{n} ahead of you")},
+        "ahead": _("{n} ahead of you"),
         "next": _("Next in line"),
     }
 

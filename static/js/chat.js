@@ -125,7 +125,9 @@ class Chat {
   /** @param {Frame} frame */
   #refused(frame) {
     const key = `reason.${frame.code}`;
-    const time = this.words.time(new Date(Date.now() + 1000 * (frame.retry_after ?? 0)));
+    // A window ends on a full minute; whole seconds and the way here have blurred it.
+    const minute = Math.round((Date.now() / 1000 + (frame.retry_after ?? 0)) / 60);
+    const time = this.words.time(new Date(minute * 60_000));
     const sentence = this.words.has(key) ? this.words.say(key, { n: frame.limit ?? 0, time }) : frame.text ?? "";
     const entry = [...this.asked].find(([, wish]) => wish.id === frame.id);
     if (!frame.id) return this.composer.tell(sentence);

@@ -26,7 +26,7 @@ LONG = 90
         (
             "Generation.objects.filter(pk=pk).update(attempt=0)",
             "Generation.objects.filter(pk=pk).update(attempt=1)",
-            "",
+            "was started 1 times in 0 attempts",
         ),
     ],
     ids=["text", "ledger", "slot", "reservation", "started twice"],

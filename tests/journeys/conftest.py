@@ -22,10 +22,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 class Visitor:
     """A signed-in person at a browser of his own."""
 
-    def __init__(self, context: BrowserContext, site: Site, url: str) -> None:
+    def __init__(self, context: BrowserContext, url: str, password: str = "") -> None:
         self.context = context
-        self.site = site
         self.url = url
+        self.password = password
         self.errors: list[str] = []
         context.on("page", self._watch)
         self.page = context.new_page()
@@ -42,7 +42,7 @@ class Visitor:
     def sign_in(self) -> Page:
         self.page.goto(f"{self.url}/signin/")
         self.page.locator("[name=username]").fill("admin")
-        self.page.locator("[name=password]").fill(self.site.admin_password)
+        self.page.locator("[name=password]").fill(self.password)
         self.page.locator("main button[type=submit].button--primary").click()
         self.page.wait_for_url(f"{self.url}/")
         return self.page
@@ -72,7 +72,7 @@ def visit(browser: Browser, site: Site) -> Iterator[Any]:
 
     def open_one(url: str | None = None, **options: Any) -> Visitor:
         options.setdefault("viewport", {"width": 1280, "height": 800})
-        visitors.append(Visitor(browser.new_context(**options), site, url or site.url))
+        visitors.append(Visitor(browser.new_context(**options), url or site.url, site.admin_password))
         return visitors[-1]
 
     yield open_one

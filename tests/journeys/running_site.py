@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import socket
@@ -23,34 +24,44 @@ PACE = "20"
 
 @dataclass(frozen=True)
 class Site:
-    """A running site. `lan_url` is how another machine reaches it; '' on a machine without a network."""
+    """A running site. `lan_url` is how another machine reaches it; '' on a machine without a network.
+
+    Without an admin `admin_password` is '' and what was printed in `output` holds the set-up link.
+    """
 
     url: str
     lan_url: str
     admin_password: str
     data: Path
+    output: Path
+
+    def setup_link(self) -> str:
+        found = re.search(rf"{re.escape(self.url)}/setup/\S+", self.output.read_text())
+        assert found, self.output.read_text()
+        return found[0]
 
 
 @contextmanager
-def running_site(folder: Path) -> Iterator[Site]:
+def running_site(folder: Path, *, has_admin: bool = True) -> Iterator[Site]:
     """Start `bin/up`, wait until it is ready, and end it afterwards. Raises with its words where it fails."""
     port = _free_port()
     lan = _lan_address()
     lan_url = f"http://{lan}:{port}" if lan else ""
-    site = Site(f"http://localhost:{port}", lan_url, secrets.token_urlsafe(12), folder / "data")
-    password_file = folder / "password"
-    password_file.write_text(site.admin_password)
+    password, output = secrets.token_urlsafe(12) if has_admin else "", folder / "up.log"
+    site = Site(f"http://localhost:{port}", lan_url, password, folder / "data", output)
     words = [str(ROOT / "bin" / "up"), "--port", str(port), "--host", "0.0.0.0", "--data", str(site.data)]
-    words += ["--admin-password-file", str(password_file)]
+    if has_admin:
+        password_file = folder / "password"
+        password_file.write_text(password)
+        words += ["--admin-password-file", str(password_file)]
     values = {name: value for name, value in os.environ.items() if not name.startswith("R1WEB_")}
     for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
         values.pop(name, None)
     values["R1WEB_DEMO_TOKENS_PER_SECOND"] = PACE
-    output = folder / "up.log"
     with output.open("wb") as log:
         process = subprocess.Popen(words, cwd=ROOT, env=values, stdout=log, stderr=log, start_new_session=True)
         try:
-            _wait_until_ready(process, site, output)
+            _wait_until_ready(process, site)
             yield site
         finally:
             _end(process)
@@ -72,7 +83,7 @@ def _lan_address() -> str:
     return ""
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], site: Site, output: Path) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], site: Site) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         with suppress(OSError), urllib.request.urlopen(f"{site.url}/healthz", timeout=5) as answer:
@@ -80,7 +91,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], site: Site, output: Path
                 return
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.3)
-    raise AssertionError(f"the site did not get ready:\n{output.read_text()}")
+    raise AssertionError(f"the site did not get ready:\n{site.output.read_text()}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -111,17 +111,6 @@ def test_a_queued_question_that_two_tabs_know_is_asked_once(page: Page) -> None:
         expect(tab.get_by_role("textbox", name="Message")).to_have_value("")
 
 
-def test_a_lost_connection_is_told_quietly_and_comes_back(page: Page) -> None:
-    ask(page, LONG)
-    wait_for_words(page)
-    page.context.set_offline(True)
-    page.evaluate("dispatchEvent(new Event('offline'))")
-    page.context.set_offline(False)
-    answer = wait_until_done(page)
-    assert "19, 20" in text_of(answer)
-    expect(page.locator("#connection")).to_be_hidden()
-
-
 def test_html_typed_by_a_person_stays_text(page: Page) -> None:
     ask(page, "<img src=x onerror=alert(1)><script>alert(2)</script></think>")
     expect(page.locator("article.message--user").last).to_contain_text("<script>alert(2)</script></think>")

@@ -1,0 +1,139 @@
+"""What a person sees when something breaks: a browser in front of processes that are killed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.faults.asking import question
+from tests.invariants import violations
+from tests.journeys.asking import ask, newest_answer, text_of, wait_for_words, wait_until_done
+from tests.journeys.conftest import Visitor
+from tests.processes import until
+from tests.stack import Stack
+
+LONG = 90_000
+STORED = "result = Message.objects.filter(generations__pk=pk).values_list('text', flat=True).get()"
+
+
+@pytest.fixture(scope="module")
+def shared_stack() -> Iterator[Stack]:
+    """Slow enough to be met in the middle of an answer, with the files that a browser asks for."""
+    made = Stack(pace=20)
+    try:
+        made.start().manage("collectstatic", "--noinput", "--verbosity", "0")
+        made.web.end()
+        made.web.start()
+        made.until_ready()
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture
+def visit_stack(stack: Stack, browser: Browser) -> Iterator[Any]:
+    """Somebody new, signed in, at an empty page; options are those of a Playwright context."""
+    visitors: list[Visitor] = []
+
+    def open_one(**options: Any) -> Page:
+        options.setdefault("viewport", {"width": 1280, "height": 800})
+        visitor = Visitor(browser.new_context(**options), stack.url())
+        visitors.append(visitor)
+        visitor.context.add_cookies([{"name": "sessionid", "value": stack.person().session, "url": stack.url()}])
+        visitor.page.goto(stack.url())
+        return visitor.page
+
+    yield open_one
+    for visitor in visitors:
+        visitor.context.close()
+    assert [error for visitor in visitors for error in visitor.errors] == []
+
+
+def test_a_killed_web_server_is_told_quietly_and_costs_no_word(stack: Stack, visit_stack: Any) -> None:
+    page: Page = visit_stack()
+    ask(page, question("say 20+200"))
+    wait_for_words(page)
+    stack.web.kill9()
+    expect(page.get_by_text("Connection lost.")).to_be_visible()
+    assert page.get_by_role("alert").filter(visible=True).count() == 0
+    stack.web.start()
+    answer = wait_until_done(page)
+    expect(page.get_by_text("Connection lost.")).to_be_hidden()
+    assert text_of(answer) == stack.orm(STORED, pk=answer.get_attribute("data-generation"))
+    assert text_of(answer).endswith("t0300")
+    assert violations(stack) == []
+
+
+def test_stop_pressed_while_cut_off_stops_when_the_connection_is_back(stack: Stack, visit_stack: Any) -> None:
+    page: Page = visit_stack()
+    ask(page, question("say 20+5000"))
+    wait_for_words(page)
+    stack.web.kill9()
+    expect(page.get_by_text("Connection lost.")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    stack.web.start()
+    expect(newest_answer(page)).to_have_attribute("data-state", "stopped", timeout=LONG)
+    until(lambda: stack.busy_slots() == 0, "the engine's slot is free")
+    assert violations(stack) == []
+
+
+@pytest.mark.parametrize(
+    ("victim", "head"),
+    [
+        ("engine", "The engine stopped in the middle of the answer"),
+        ("runner", "The process that carried this answer was lost"),
+    ],
+)
+def test_an_answer_that_breaks_off_keeps_its_words_and_offers_a_way_on(
+    stack: Stack, visit_stack: Any, victim: str, head: str
+) -> None:
+    page: Page = visit_stack()
+    ask(page, question("say 20+100"))
+    wait_for_words(page)
+    getattr(stack, victim).kill9()
+    broken = page.get_by_role("alert").filter(has_text=head)
+    if victim == "runner":
+        stack.runner.start()
+    expect(broken).to_contain_text("The text above is saved", timeout=LONG)
+    kept = text_of(newest_answer(page))
+    assert kept.startswith("t0101")
+    page.reload()
+    expect(broken).to_be_visible()
+    assert text_of(newest_answer(page)) == kept
+    stack.revive()
+    broken.get_by_role("button", name="Try again").click()
+    assert text_of(wait_until_done(page)).endswith("t0200")
+    assert violations(stack) == []
+
+
+def test_who_waits_reads_how_many_are_ahead_and_why(stack: Stack, visit_stack: Any) -> None:
+    stack.set_slots(1)
+    first: Page = visit_stack()
+    ask(first, question("say 20+5000"))
+    wait_for_words(first)
+    second, third = visit_stack(), visit_stack(locale="zh-CN")
+    ask(second, question("say 1+3"))
+    expect(second.get_by_role("heading", name="Next in line")).to_be_visible()
+    expect(second.get_by_text("Yours starts as soon as one is free.")).to_be_visible()
+    third.get_by_role("textbox", name="消息").fill(question("say 1+3"))
+    third.keyboard.press("Enter")
+    expect(third.get_by_role("heading", name="前面还有 1 个问题")).to_be_visible()
+    expect(third.get_by_text("这个模型的位置都占满了，排在你前面的先开始。")).to_be_visible()
+    first.get_by_role("button", name="Stop", exact=True).click()
+    wait_until_done(second)
+    wait_until_done(third)
+
+
+def test_a_used_up_limit_says_until_when_and_keeps_the_text(stack: Stack, visit_stack: Any) -> None:
+    page: Page = visit_stack()
+    stack.orm("QuotaLimit.objects.create(subject_kind='everyone', unit='requests', window='hour', amount=0)")
+    try:
+        ask(page, "12+34=?")
+        expect(page.get_by_role("alert")).to_contain_text(re.compile(r"used up until \d+:00"))
+        expect(page.get_by_role("textbox", name="Message")).to_have_value("12+34=?")
+    finally:
+        stack.orm("QuotaLimit.objects.all().delete()")
