@@ -15,6 +15,7 @@ DEBUG = env.boolean("R1WEB_DEBUG", False)
 TESTING = "pytest" in sys.modules
 SECRET_KEY = env.secret(Path(env.text("R1WEB_SECRET_KEY_FILE", str(DATA_DIR / "secret_key"))))
 HTTPS = env.boolean("R1WEB_HTTPS", False)
+BEHIND_PROXY = env.boolean("R1WEB_BEHIND_PROXY", False)
 PORT = env.integer("R1WEB_PORT", 8000, least=1, most=65535)
 ALLOWED_HOSTS = env.words("R1WEB_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = [
@@ -95,6 +96,7 @@ LOGOUT_REDIRECT_URL = "/signin/"
 AXES_FAILURE_LIMIT = 8
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "r1web.client_address.of"
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "accounts/locked_out.html"
 AXES_ENABLE_ADMIN = False
@@ -127,7 +129,9 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 30 * 24 * 3600
 SECURE_SSL_REDIRECT = False if not HTTPS else env.boolean("R1WEB_SSL_REDIRECT", True)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.boolean("R1WEB_BEHIND_PROXY", False) else None
+# Health is asked on loopback and by container runtimes, in plain http.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^livez$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS and env.boolean("R1WEB_HSTS", False) else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_SECONDS > 0
 SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS > 0
@@ -139,6 +143,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024 * 1024
 
 # The demo model writes thousands of tokens a second; nobody would see a stream.
 DEMO_TOKENS_PER_SECOND = env.integer("R1WEB_DEMO_TOKENS_PER_SECOND", 40, most=100_000)
+ENGINE_HOST = env.text("R1WEB_ENGINE_HOST", "127.0.0.1")
 DRAIN_SECONDS = env.integer("R1WEB_DRAIN_SECONDS", 30, most=3600)
 RUNNER_STREAMS = env.integer("R1WEB_RUNNER_STREAMS", 250, least=1, most=5000)
 WAITING_PER_USER = env.integer("R1WEB_WAITING_PER_USER", 50, least=1)
@@ -166,7 +171,13 @@ def _broker(url: str) -> str:
 
 
 CELERY_BROKER_URL = _broker(REDIS_URL)
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "global_keyprefix": "r1:celery:"}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "global_keyprefix": "r1:celery:",
+    # Without them a Redis that hangs holds the leader, which holds the line. Longer than a blocking read of 1 s.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TASK_IGNORE_RESULT = True

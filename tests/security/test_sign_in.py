@@ -37,6 +37,21 @@ def test_a_made_up_address_in_a_header_gives_no_new_tries(owner: User, client: C
     assert try_in(client, PASSWORD, **{"X-Forwarded-For": "10.0.1.1"}) == 429
 
 
+def test_behind_a_proxy_a_stranger_locks_out_only_his_own_address(owner: User, settings: Any) -> None:
+    settings.BEHIND_PROXY = True
+    for n in range(settings.AXES_FAILURE_LIMIT):
+        try_in(Client(), f"wrong {n}", **{"X-Forwarded-For": "203.0.113.9"})
+    assert try_in(Client(), PASSWORD, **{"X-Forwarded-For": "203.0.113.9"}) == 429
+    assert try_in(Client(), PASSWORD, **{"X-Forwarded-For": "198.51.100.7"}) == 302
+
+
+def test_behind_a_proxy_only_the_address_that_it_wrote_itself_counts(owner: User, settings: Any) -> None:
+    settings.BEHIND_PROXY = True
+    for n in range(settings.AXES_FAILURE_LIMIT):
+        try_in(Client(), f"wrong {n}", **{"X-Forwarded-For": f"10.0.0.{n}, 203.0.113.9"})
+    assert try_in(Client(), PASSWORD, **{"X-Forwarded-For": "10.0.1.1, 203.0.113.9"}) == 429
+
+
 def test_the_admins_door_counts_the_same_tries(owner: User, client: Client) -> None:
     for n in range(settings.AXES_FAILURE_LIMIT):
         client.post("/admin/login/", {"username": "owner", "password": f"wrong {n}"})

@@ -69,6 +69,16 @@ def test_tls_serves_a_certificate_that_names_every_address(tmp_path: Path) -> No
         site.end()
 
 
+def test_behind_an_https_proxy_health_is_still_asked_in_plain_http(tmp_path: Path) -> None:
+    site = SiteProcess(tmp_path / "data", free_port(), R1WEB_HTTPS="1")
+    try:
+        site.wait_until_ready()
+        assert site.answers("/healthz") and site.answers("/livez")
+        assert not site.answers("/signin/")
+    finally:
+        site.end()
+
+
 def test_a_database_and_a_redis_of_ones_own_replace_the_built_in_ones(tmp_path: Path) -> None:
     if not throwaway_postgres.programs():
         pytest.skip("PostgreSQL is not installed")
