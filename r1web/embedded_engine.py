@@ -18,19 +18,21 @@ def main() -> None:
     signals = {signal.SIGTERM, signal.SIGINT}
     # The server starts threads: blocked before them, the signals reach sigwait alone.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    server = serve(options.model, port=options.port, key=options.key_file.read_text().strip(), slots=options.slots,
-                   context=options.context)  # fmt: skip
+    key = options.key_file.read_text().strip()
+    server = serve(
+        options.model, options.host, port=options.port, key=key, slots=options.slots, context=options.context
+    )
     signal.sigwait(signals)
     del server
 
 
-def serve(model: Path, *, port: int, key: str, slots: int, context: int) -> object:
-    """Start the server on loopback and return it; `context` tokens are the sum over all slots."""
+def serve(model: Path, host: str, *, port: int, key: str, slots: int, context: int) -> object:
+    """Start the server and return it; `context` tokens are the sum over all slots."""
     from xllamacpp import CommonParams, Server
 
     settings = CommonParams()
     settings.model.path = str(model)
-    settings.hostnames = ["127.0.0.1"]
+    settings.hostnames = [host]
     settings.port = port
     settings.api_keys = [key]
     settings.n_parallel = slots
@@ -46,8 +48,9 @@ def serve(model: Path, *, port: int, key: str, slots: int, context: int) -> obje
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Serve a GGUF model on loopback with llama.cpp.")
+    parser = argparse.ArgumentParser(description="Serve a GGUF model with llama.cpp.")
     parser.add_argument("--model", type=Path, required=True, help="GGUF file")
+    parser.add_argument("--host", default="127.0.0.1", help="address or name to listen on (loopback)")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key-file", type=Path, required=True, help="file with the key that requests must bear")
     parser.add_argument("--slots", type=int, default=8, help="answers at once")

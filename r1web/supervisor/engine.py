@@ -87,6 +87,11 @@ def key_file(site: Site) -> Path:
     return path
 
 
+def host() -> str:
+    """Where it listens and where runners find it: loopback, unless runners run elsewhere too."""
+    return os.environ.get("R1WEB_ENGINE_HOST", "") or "127.0.0.1"
+
+
 def port(site: Site) -> int:
     """The engine's port, kept from start to start unless somebody else took it."""
     path = site.data / "engine.port"
@@ -95,7 +100,7 @@ def port(site: Site) -> int:
         if _is_free(kept):
             return kept
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host(), 0))
         fresh: int = probe.getsockname()[1]
     stamps.write_private(path, f"{fresh}\n")
     return fresh
@@ -104,7 +109,7 @@ def port(site: Site) -> int:
 def _is_free(number: int) -> bool:
     with socket.socket() as probe, suppress(OSError):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", number))
+        probe.bind((host(), number))
         return True
     return False
 
@@ -113,23 +118,32 @@ def command(site: Site, number: int) -> Command:
     values = site.process_environment()
     if LIBRARY_FOLDER.exists():
         values["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [str(LIBRARY_FOLDER), values.get("LD_LIBRARY_PATH")]))
-    words = [sys.executable, "-m", "r1web.embedded_engine", "--model", str(MODEL), "--port", str(number)]
-    words += ["--key-file", str(key_file(site)), "--slots", str(SLOTS), "--context", str(SLOTS * SLOT_CONTEXT)]
+    words = [sys.executable, "-m", "r1web.embedded_engine", "--model", str(MODEL), "--host", host()]
+    words += [
+        "--port",
+        str(number),
+        "--key-file",
+        str(key_file(site)),
+        "--slots",
+        str(SLOTS),
+        "--context",
+        str(SLOTS * SLOT_CONTEXT),
+    ]
     return Command(name="Engine", words=words, environment=values, log=site.logs / "engine.log")
 
 
 def attach_words(site: Site, number: int) -> list[str]:
     """Arguments of manage.py that make the engine known to the site; running them twice changes nothing."""
-    speed = os.environ.get("R1WEB_DEMO_TOKENS_PER_SECOND", "") or "40"
-    return [
-        "attach_engine", f"http://127.0.0.1:{number}", "--kind", "llama.cpp", "--model", "r1-tiny",
-        "--slots", str(SLOTS), "--context", str(SLOT_CONTEXT), "--key-file", str(key_file(site)),
-        "--tokens-per-second", speed, "--launched",
+    words = [
+        "attach_engine", f"http://{host()}:{number}", "--kind", "llama.cpp", "--model", "r1-tiny",
+        "--slots", str(SLOTS), "--context", str(SLOT_CONTEXT), "--key-file", str(key_file(site)), "--launched",
     ]  # fmt: skip
+    speed = os.environ.get("R1WEB_DEMO_TOKENS_PER_SECOND", "") or "40"
+    return words if speed == "0" else [*words, "--tokens-per-second", speed]
 
 
 def answers(number: int) -> bool:
-    line = http.client.HTTPConnection("127.0.0.1", number, timeout=2)
+    line = http.client.HTTPConnection(host(), number, timeout=2)
     try:
         line.request("GET", "/health")
         return line.getresponse().status == http.HTTPStatus.OK

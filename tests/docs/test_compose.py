@@ -68,6 +68,11 @@ def test_a_further_runner_starts_as_the_supervisor_starts_it() -> None:
     assert OURS["worker"]["command"][1:] == ["250" if word == "streams" else word for word in words]
 
 
+def test_every_runner_reaches_the_engine_that_the_site_starts() -> None:
+    """It listens at the name of the service in which it runs, not on that container's loopback."""
+    assert OURS["site"]["environment"]["R1WEB_ENGINE_HOST"] == "site"
+
+
 def test_the_image_gets_every_room_and_never_the_data_folder() -> None:
     copied = re.findall(r"^COPY (.+) \S+$", FILE["x-site"]["build"]["dockerfile_inline"], re.MULTILINE)
     sources = {source for line in copied for source in line.split()}
