@@ -27,8 +27,9 @@ def up(words: list[str]) -> int:
         return _fail(sentence_for(error))
     except KeyboardInterrupt:
         return _fail("Stopped before the site was set up.")
-    os.chdir(ROOT)
-    os.execv(environment.PYTHON, [str(environment.PYTHON), "-m", "r1web.supervisor", *words])
+    # Not from ROOT: paths on the command line mean the folder in which it was typed.
+    os.environ["PYTHONPATH"] = str(ROOT)
+    os.execv(environment.PYTHON, [str(environment.PYTHON), "-P", "-m", "r1web.supervisor", *words])
 
 
 def manage(words: list[str]) -> int:
@@ -37,6 +38,7 @@ def manage(words: list[str]) -> int:
         return status
     data = os.environ.setdefault("R1WEB_DATA", str(ROOT / "var"))
     settings_file.load(data)
+    os.umask(0o077)
     os.execv(environment.PYTHON, [str(environment.PYTHON), str(ROOT / "manage.py"), *words])
 
 

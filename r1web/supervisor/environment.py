@@ -5,17 +5,20 @@ A download that breaks off leaves no stamp, so the next start goes on where pip'
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from r1web.supervisor import pip_wheel, stamps
 from r1web.supervisor.arguments import ROOT
 from r1web.supervisor.failure import CannotGoOn
-from r1web.supervisor.terminal import step
+from r1web.supervisor.terminal import say, step
 
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
@@ -33,17 +36,34 @@ def is_ready(lock: str = "runtime") -> bool:
 
 def prepare(*locks: str) -> None:
     """Make the environment hold every named lock; returns at once when it does."""
-    missing = [lock for lock in locks if not is_ready(lock)]
-    if not missing:
+    if all(map(is_ready, locks)):
         return
-    with step("Python environment"):
-        if not _works():
-            _create()
-    for lock in missing:
-        with step("Packages" if lock == "runtime" else f"Packages ({lock})"):
-            _stamp(lock).unlink(missing_ok=True)
-            install(PYTHON, ROOT / "requirements" / f"{lock}.txt")
-            stamps.write(_stamp(lock), _digest(lock))
+    with alone():
+        missing = [lock for lock in locks if not is_ready(lock)]
+        if missing and not _works():
+            with step("Python environment"):
+                _create()
+        for lock in missing:
+            with step("Packages" if lock == "runtime" else f"Packages ({lock})"):
+                _stamp(lock).unlink(missing_ok=True)
+                install(PYTHON, ROOT / "requirements" / f"{lock}.txt")
+                stamps.write(_stamp(lock), _digest(lock))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One start at a time makes what all sites of this clone share; the others wait for it."""
+    # The folder itself is locked: no file to be left behind, and the lock ends with its process.
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("  Another start from this folder is installing: waiting for it.")
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def install(python: Path, requirements: Path, *more: str) -> None:

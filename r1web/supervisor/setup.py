@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from r1web.supervisor import browser_libraries, engine, stamps, translations
+from r1web.supervisor import browser_libraries, engine, environment, stamps, translations
 from r1web.supervisor.arguments import ROOT
 from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.site import Site
@@ -22,12 +22,17 @@ OURS = ("accounts", "chat", "models_admin", "live", "r1web")
 THEIRS = ("django", "django-axes")
 
 
-def prepare_files(site: Site) -> Tool | None:
-    """Bring browser libraries and translations up to date; returns collectstatic, started, when it has to run."""
-    if not browser_libraries.are_current():
-        with step("Browser libraries"):
-            browser_libraries.prepare()
-    translations.compile_all()
+def prepare_clone() -> None:
+    """Bring browser libraries and translations up to date, for every site that starts from this clone."""
+    with environment.alone():
+        if not browser_libraries.are_current():
+            with step("Browser libraries"):
+                browser_libraries.prepare()
+        translations.compile_all()
+
+
+def collect_files(site: Site) -> Tool | None:
+    """collectstatic, started, or None where nothing changed."""
     if stamps.is_current(_static_stamp(site), _static_digest()):
         return None
     return Tool(site, "collectstatic", "--noinput", "--verbosity=0")

@@ -10,7 +10,7 @@ from types import FrameType
 
 import psutil
 
-from r1web.supervisor import children, engine, health, programs, redis_server, settings_file, setup
+from r1web.supervisor import children, engine, health, programs, redis_server, settings_file, setup, site_settings
 from r1web.supervisor.crew import Crew
 from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.site import Site
@@ -81,9 +81,13 @@ class Supervisor:
         return 0
 
     def _bring_up(self) -> None:
+        site_settings.check(self._site.environment())
         self._clear_remains()
+        setup.prepare_clone()
+        # From here on every file is the site's own: nobody else on the machine has to read it.
+        os.umask(0o077)
         settings_file.save(self._site.data, self._site.environment())
-        collecting = setup.prepare_files(self._site)
+        collecting = setup.collect_files(self._site)
         self._start_services()
         setup.migrate(self._site)
         setup.finish_files(self._site, collecting)

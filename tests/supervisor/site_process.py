@@ -38,15 +38,16 @@ def until(holds: Callable[[], bool], what: str, seconds: float = LONGEST_SECONDS
 
 
 class SiteProcess:
-    """One `bin/up` and all that it printed."""
+    """One `bin/up`, typed in `folder`, and all that it printed."""
 
-    def __init__(self, data: Path, port: int, *words: str, **settings: str) -> None:
-        self.data, self.port = data, port
+    def __init__(self, data: Path, port: int, *words: str, folder: Path = ROOT, **settings: str) -> None:
+        self.data, self.port = folder / data, port
         self._output = Path(tempfile.mkstemp(prefix="r1web-", suffix=".out")[1])
         environment = _bare_environment() | {"R1WEB_DRAIN_SECONDS": "5", **settings}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "bin" / "up"), "--data", str(data), "--port", str(port), *words],
+                cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

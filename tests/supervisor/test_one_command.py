@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -23,7 +25,9 @@ NAMES = {"Redis", "Engine", "Web server", "Runner"}
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteProcess]:
-    running = SiteProcess(tmp_path_factory.mktemp("site") / "data", free_port())
+    data = tmp_path_factory.mktemp("site") / "data"
+    data.mkdir(mode=0o755)  # as somebody makes it who does not think of its rights
+    running = SiteProcess(data, free_port())
     try:
         running.wait_until_ready()
         yield running
@@ -44,8 +48,16 @@ def test_ready_means_that_the_health_check_passes(site: SiteProcess) -> None:
 
 
 def test_secrets_are_readable_by_their_owner_alone(site: SiteProcess) -> None:
-    for name in ("site.env", "redis.key", "engine.key", "secret_key", "redis.sock", "children.json"):
+    made_by_us = ("site.env", "redis.key", "engine.key", "secret_key", "redis.sock", "children.json")
+    for name in (*made_by_us, "db.sqlite3", "db.sqlite3-wal", "logs/web.log"):
         assert (site.data / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_the_set_up_link_is_in_no_log(site: SiteProcess) -> None:
+    found = re.search(r"/setup/(\S+)/", site.output)
+    assert found and site.answers(found[0])
+    until(lambda: "/setup/" in (site.logs / "web.log").read_text(), "the visit is logged")
+    assert not [log for log in site.logs.iterdir() if found[1] in log.read_text()]
 
 
 def test_no_password_shows_in_the_process_list(site: SiteProcess) -> None:
@@ -155,6 +167,35 @@ def test_an_unwritable_place_is_told_in_one_sentence(tmp_path: Path) -> None:
     assert site.process.wait(timeout=60) == 2
     assert "R1 Web may not write in" in site.output
     assert "--data DIR" in site.output
+
+
+def test_a_wrong_setting_is_told_before_anything_starts(tmp_path: Path) -> None:
+    site = SiteProcess(Path("data"), free_port(), folder=tmp_path, R1WEB_RUNNER_STREAMS="many")
+    assert site.process.wait(timeout=60) == 2
+    assert "R1WEB_RUNNER_STREAMS is 'many'; write a whole number." in site.output
+    assert not (site.logs / "redis.log").exists()
+
+
+def test_a_start_waits_for_another_that_makes_the_environment(tmp_path: Path) -> None:
+    for name in ("bin", "r1web", "requirements"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    with (tmp_path / "output").open("w+") as output, holding(tmp_path):
+        command = [sys.executable, str(tmp_path / "bin" / "up"), "--port", str(free_port())]
+        start = subprocess.Popen(command, stdout=output, stderr=output)
+        waits = "Another start from this folder is installing: waiting for it."
+        until(lambda: waits in (tmp_path / "output").read_text(), "it waits")
+        assert start.poll() is None
+        assert not (tmp_path / ".venv").exists()
+        start.kill()
+        start.wait()
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    yield
+    os.close(descriptor)
 
 
 def test_the_unit_for_systemd_runs_this_command(tmp_path: Path) -> None:
