@@ -10,7 +10,7 @@ import msgspec
 from live.doorbell import Bell
 
 LINE, CONTROL, LIVE, USER = "r1:line", "r1:ctl", "r1:live", "r1:user"
-PLACE, ENDED = "w", "x"  # kinds of news beside the entries of a log
+PLACE, STAGE, ENDED = "w", "s", "x"  # kinds of news beside the entries of a log
 
 
 def line() -> Bell:

@@ -193,7 +193,6 @@ def _live(user: User) -> list[dict[str, Any]]:
             "conversation": row.message.conversation_id if row.message else None,
             "message": row.message_id,
             "state": row.state,
-            "stage": "",
             "last": f"{row.attempt}-{row.last_seq}",
         }
         for row in rows

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from chat import followers, protocol
 from chat.followers import End, Feed, Piece, Snapshot
@@ -28,7 +29,8 @@ Cut = Callable[[int, str], None]
 class Watch:
     """One followed generation on one socket; `g` stands for it in the frames.
 
-    `rest` are the frames of a snapshot that are not sent yet. What is owed outlives the watching.
+    `rest` are the frames of a snapshot up to `until` that are not sent yet, `sent` counts those that are.
+    What is owed outlives the watching.
     """
 
     g: int
@@ -37,8 +39,10 @@ class Watch:
     owed: deque[tuple[Position, int]] = field(default_factory=deque)
     owed_bytes: int = 0
     owed_since: float = 0.0
-    shown: tuple[int, str] | None = None
+    shown: tuple[int | None, str, str] = (None, "", "")
     rest: Iterator[tuple[Position, str]] | None = None
+    until: Position = field(default_factory=Position)
+    sent: int = 0
     is_started: bool = False
 
 
@@ -131,6 +135,8 @@ class Delivery:
             return False
         await self._show_place(watch)
         if watch.owed_bytes >= protocol.GENERATION_CREDIT or self._owed_bytes >= protocol.SOCKET_CREDIT:
+            if watch.feed.has_ended:  # its text stays as it is: better read again than kept for a silent reader
+                watch.rest = None
             return False
         if watch.rest is not None:
             return await self._go_on(watch, watch.rest)
@@ -142,8 +148,8 @@ class Delivery:
                 await self._owe(watch, piece.end, text)
                 watch.cursor = piece.end
             case Snapshot() as snapshot:
-                watch.rest = _frames(watch.g, watch.cursor, snapshot)
-                watch.cursor = snapshot.end
+                watch.rest = islice(_frames(watch.g, watch.cursor, snapshot), watch.sent, None)
+                watch.until = snapshot.end
                 return await self._go_on(watch, watch.rest)
             case End() as end:
                 self.unwatch(watch.feed.generation)
@@ -153,21 +159,27 @@ class Delivery:
         return True
 
     async def _go_on(self, watch: Watch, rest: Iterator[tuple[Position, str]]) -> bool:
-        for place, text in rest:
-            await self._owe(watch, place, text)
-            return True
-        watch.rest = None
+        following = next(rest, None)
+        if following is not None:
+            watch.sent += 1
+            await self._owe(watch, *following)
+        else:
+            watch.rest, watch.sent, watch.cursor = None, 0, watch.until
         return True
 
     async def _show_place(self, watch: Watch) -> None:
-        ahead = watch.feed.ahead
-        if ahead is None or watch.cursor.n:
+        """Until text comes: how many are ahead and why, then what the engine does with the question."""
+        feed = watch.feed
+        shown = feed.ahead, feed.reason, feed.stage
+        if watch.cursor.n or watch.shown == shown:
             return
-        reason = watch.feed.reason or ("ahead" if ahead else "next")
-        if watch.shown != (ahead, reason):
-            watch.shown = ahead, reason
-            why = {"code": reason, "args": {"n": ahead}}
-            await self._send(frame("waiting", g=watch.g, ahead=ahead, yours=0, reason=why))
+        watch.shown = shown
+        if feed.ahead is not None:
+            code = feed.reason or ("ahead" if feed.ahead else "next")
+            why = {"code": code, "args": {"n": feed.ahead}}
+            await self._send(frame("waiting", g=watch.g, ahead=feed.ahead, yours=0, reason=why))
+        elif feed.stage:
+            await self._send(frame("stage", g=watch.g, stage=feed.stage))
 
     async def _owe(self, watch: Watch, place: Position, text: str) -> None:
         size = len(text) if text.isascii() else len(text.encode())

@@ -73,6 +73,7 @@ class Feed:
     last: Position | None = None
     ahead: int | None = None
     reason: str = ""
+    stage: str = ""
     has_ended: bool = False
 
     def push(self, attempt: int, entry: Entry) -> None:
@@ -216,6 +217,8 @@ class Followers:
 def _take(feed: Feed, attempt: int, entry: Entry) -> None:
     if entry.kind == bells.PLACE:
         feed.ahead, feed.reason = entry.tokens, entry.text
+    elif entry.kind == bells.STAGE:
+        feed.ahead, feed.stage = None, entry.text
     elif entry.kind == bells.ENDED:
         feed.has_ended = True
     else:

@@ -49,9 +49,7 @@ class Ask(Frame, frozen=True, tag="ask"):
     text: str
     model: Annotated[str, msgspec.Meta(max_length=200)]
     conversation: uuid.UUID | None = None
-    parent: uuid.UUID | None = None
     think: Think = "auto"
-    options: dict[str, Any] = {}
 
 
 class Regenerate(Frame, frozen=True, tag="regenerate"):

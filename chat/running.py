@@ -61,6 +61,7 @@ class Runner:
             return
         live = Live(work, Log(str(generation_id), attempt))
         self.live[generation_id] = live
+        self.writer.begin(live.log)
         try:
             live.reader = asyncio.create_task(self._read(live))
             with contextlib.suppress(asyncio.CancelledError):

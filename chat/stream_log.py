@@ -28,6 +28,7 @@ LIVE_TTL_SECONDS = 24 * 3600
 SEALED_TTL_SECONDS = 600
 READ_COUNT = 64
 THINKING, ANSWER, SEAL, BEGIN = "t", "a", "e", "b"
+PREFILL = "prefill"  # the stage between the beginning of an attempt and its first token
 
 
 @dataclass(frozen=True, order=True)
@@ -116,6 +117,12 @@ class Writer:
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
 
+    def begin(self, log_: Log) -> None:
+        """Tell the followers that an engine has the question."""
+        self._dirty[log_] = None
+        self._hurry.set()
+        self._wake.set()
+
     def add(self, log_: Log, kind: str, text: str, tokens: int) -> None:
         if not log_.entries and not log_._parts:
             self._hurry.set()
@@ -199,7 +206,10 @@ class Writer:
         pipe = self._redis.pipeline(transaction=False)
         for log_ in batch:
             log_.close_entry()
-            commands = 0 if log_.has_begun else self._queue_begin(pipe, log_)
+            commands = 0
+            if not log_.has_begun:
+                commands = self._queue_begin(pipe, log_)
+                news.append([log_.generation, log_.attempt, 0, 0, bells.STAGE, PREFILL, 0])
             for entry in log_.unwritten:
                 commands += self._queue_entry(pipe, log_, entry)
                 news.append([log_.generation, log_.attempt, entry.n - 1, entry.n, entry.kind, entry.text, entry.tokens])

@@ -29,7 +29,7 @@ class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
         strip=True,
         max_length=500,
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-        help_text=_("Stored encrypted and never shown. Empty keeps the key as it is."),
+        help_text=_("Stored encrypted and never shown. Empty keeps the key, unless the address changes."),
     )
     forget_key = forms.BooleanField(label=_("Forget the key"), required=False)
     base_url = forms.CharField(
@@ -60,9 +60,10 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return bool(engine.secret)
 
     def save_model(self, request: HttpRequest, obj: Engine, form: Any, change: bool) -> None:
-        if form.cleaned_data["forget_key"]:
+        # Whoever may change the address must not receive there the key that was stored for another one.
+        if form.cleaned_data["forget_key"] or form.initial.get("base_url") != obj.base_url:
             obj.secret = ""
-        elif form.cleaned_data["new_key"]:
+        if form.cleaned_data["new_key"] and not form.cleaned_data["forget_key"]:
             obj.secret = secrets.encrypt(form.cleaned_data["new_key"])
         super().save_model(request, obj, form, change)
 

@@ -15,7 +15,7 @@ from tests.processes import until_async
 from tests.stack import MODEL, Person, Stack
 
 SECONDS = 60
-ACK_CHARACTERS = 16_384
+ACK_CHARACTERS, ACK_SECONDS = 16_384, 0.25
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Shown:
     frames: int = 0
     gaps: list[str] = field(default_factory=list)
     unacknowledged: int = 0
+    acknowledged_at: float = 0.0
     watches: int = 0
 
 
@@ -158,10 +159,12 @@ class Tab:
                 shown.thinking += frame["thinking"]
                 shown.answer += frame["answer"]
                 shown.s = frame["s"]
+                await self._owe(shown, frame, len(frame["thinking"] + frame["answer"]))
             case "waiting":
                 shown.waits.append(frame["ahead"])
             case "settled":
                 shown.settled = frame
+                await self._owe(shown, frame, ACK_CHARACTERS)
 
     async def _add(self, shown: Shown, frame: dict[str, Any]) -> None:
         if frame["f"] != shown.s and not (shown.s == "0-0" and frame["f"].endswith("-0")):
@@ -173,7 +176,11 @@ class Tab:
         else:
             shown.answer += frame["d"]
         shown.s, shown.frames = frame["s"], shown.frames + 1
-        shown.unacknowledged += len(frame["d"])
-        if self.acks and shown.unacknowledged >= ACK_CHARACTERS:
-            shown.unacknowledged = 0
-            await self.send("ack", g=frame["g"], s=shown.s)
+        await self._owe(shown, frame, len(frame["d"]))
+
+    async def _owe(self, shown: Shown, frame: dict[str, Any], characters: int) -> None:
+        shown.unacknowledged += characters
+        now = asyncio.get_running_loop().time()
+        if self.acks and (shown.unacknowledged >= ACK_CHARACTERS or now - shown.acknowledged_at > ACK_SECONDS):
+            shown.unacknowledged, shown.acknowledged_at = 0, now
+            await self.send("ack", g=frame["g"], s=frame["s"])

@@ -89,7 +89,7 @@ export const ping = (n) => ({ type: "ping", n });
  * @returns {Frame}
  */
 export function ask({ key, text, model, think, conversation }) {
-  const frame = { type: "ask", id: uuid(), key, text, model, think, options: {} };
+  const frame = { type: "ask", id: uuid(), key, text, model, think };
   return conversation ? { ...frame, conversation } : frame;
 }
 

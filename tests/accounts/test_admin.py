@@ -165,6 +165,15 @@ def test_an_engines_key_goes_in_encrypted_and_never_comes_out(admin: Client) -> 
     assert Engine.objects.get().secret == ""
 
 
+def test_an_engines_key_does_not_follow_to_another_address(admin: Client) -> None:
+    fields = {"host": fleet.local_host().pk, "kind": "openai-compatible", "base_url": "http://10.0.0.5:8000"}
+    admin.post("/admin/models_admin/engine/add/", fields | {"new_key": "sk-very-secret"})
+    page = reverse("admin:models_admin_engine_change", args=[Engine.objects.get().pk])
+    admin.post(page, fields | {"base_url": "http://elsewhere.example:8000"})
+    assert Engine.objects.get().base_url == "http://elsewhere.example:8000"
+    assert Engine.objects.get().secret == ""
+
+
 def test_a_staff_member_cannot_raise_himself_or_touch_an_admin(person: User, admin_person: User) -> None:
     from django.contrib.auth.models import Permission
 

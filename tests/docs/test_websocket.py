@@ -39,8 +39,7 @@ def test_the_page_sends_what_the_site_takes() -> None:
 def test_the_page_understands_what_is_documented() -> None:
     told = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     known = re.search(r"SERVER_FRAMES = \[(.*?)\]", SCRIPT, re.DOTALL)
-    # `stage` is kept for later.
-    assert known and set(re.findall(r'"(\w+)"', known[1])) - {"stage"} == told
+    assert known and set(re.findall(r'"(\w+)"', known[1])) == told
 
 
 def test_close_codes_and_limits_are_the_same_everywhere() -> None:

@@ -44,12 +44,25 @@ async def test_a_reader_who_never_acknowledges_costs_little(stack: Stack) -> Non
         await lively.settled(shown, seconds=LONG)
         await until_async(lambda: mute.closed_with, "the mute one is dropped", LONG)
         assert mute.closed_with == protocol.CLOSE_SLOW
-        assert sum(len(each.answer) for each in mute.shown.values()) < 27 * 2 * protocol.SNAPSHOT_CHARACTERS + (
-            protocol.SOCKET_CREDIT
-        )
+        got = sum(len(each.answer) for each in mute.shown.values())
+        assert got < protocol.SOCKET_CREDIT + protocol.SNAPSHOT_CHARACTERS
         assert stack.web.memory() - before < 30 * MEGABYTE
         await until_async(lambda: _live(stack) == 0, "all answers end", LONG)
         assert violations(stack, [lively]) == []
+
+
+async def test_watching_again_gives_no_new_credit(stack: Stack) -> None:
+    person = stack.person()
+    async with Tab(stack, person) as reader:
+        shown = await reader.ask(question("say 0+1 big=1900000"))
+        await reader.settled(shown, seconds=LONG)
+    async with Tab(stack, person, acks=False, returns=False) as mute:
+        for _ in range(100):
+            await mute.wish("watch", generation=shown.generation, after="0-0")
+        await until_async(lambda: mute.closed_with, "the mute one is dropped", LONG)
+        got = sum(len(frame["answer"]) for frame in mute.heard("snapshot"))
+        assert got < protocol.SOCKET_CREDIT + protocol.SNAPSHOT_CHARACTERS
+        assert mute.closed_with == protocol.CLOSE_SLOW
 
 
 async def test_two_hundred_readers_get_every_token(stack: Stack) -> None:
