@@ -1,6 +1,7 @@
-"""The yardstick: a bare ASGI pass-through on Daphne and uvloop, httpx over httpx-aiohttp, no database, no Redis.
+"""The yardstick: a bare ASGI pass-through on Daphne and uvloop, no database, no Redis.
 
-ENGINE_URL=http://127.0.0.1:N python -m bench.proxy -b 127.0.0.1 -p PORT
+ENGINE_URL=http://127.0.0.1:N TRANSPORT=httpx|aiohttp python -m bench.proxy -b 127.0.0.1 -p PORT
+The transport is httpx's own, or aiohttp under httpx (the one of the site's drivers), which costs half.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ TIMEOUT = httpx.Timeout(30, read=120)
 
 @functools.cache
 def _client() -> httpx.AsyncClient:
+    if os.environ["TRANSPORT"] == "httpx":
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        return httpx.AsyncClient(base_url=os.environ["ENGINE_URL"], limits=limits)
     import aiohttp
     from httpx_aiohttp import AiohttpTransport
 

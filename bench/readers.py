@@ -14,7 +14,7 @@ from tests import scripted_text
 from tests.running_engines import KEY
 from tests.stack import MODEL, Person, Stack
 
-ACK_CHARACTERS = 16_384
+ACK_CHARACTERS, ACK_SECONDS = 16_384, 0.25  # as the page does
 
 
 @dataclass
@@ -81,15 +81,15 @@ class Socket:
         await self._send(type="ask", id="a", key=str(uuid.uuid4()), text=question, model=MODEL)
         accepted = await self._receive("accepted")
         await self._send(type="watch", id="w", generation=accepted["generation"])
-        owed = 0
+        owed, acknowledged_at = 0, time.monotonic()
         while True:
             frame = await self._receive("d", "settled", "snapshot")
             if frame["type"] == "settled":
                 return reading
             self._show(reading, frame)
             owed += len(frame.get("d", ""))
-            if owed > ACK_CHARACTERS:
-                owed = 0
+            if owed > ACK_CHARACTERS or reading.arrivals[-1] - acknowledged_at > ACK_SECONDS:
+                owed, acknowledged_at = 0, reading.arrivals[-1]
                 await self._send(type="ack", g=frame["g"], s=frame["s"])
 
     def _show(self, reading: Reading, frame: dict) -> None:  # type: ignore[type-arg]

@@ -22,12 +22,14 @@ from tests.running_engines import free_port
 from tests.stack import Person, Stack
 
 PACE = 50
-TOKENS = 200
+TOKENS = 1000  # thinking and answer of an R1 class model
 SHORT_TOKENS, SHORT_ROUNDS = 50, 10
 IDLE_SOCKETS = 200
-SOCKETS_PER_PERSON = 20
+SOCKETS_PER_PERSON = 2
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 MARKS = ("<!-- bench/stream begins -->", "<!-- bench/stream ends -->")
+PROXIES = {"httpx proxy": "httpx", "aiohttp proxy": "aiohttp"}
+WAYS = ("direct", *PROXIES, "site")
 Read = Callable[[int, str], Awaitable[Reading]]
 
 
@@ -51,8 +53,8 @@ class Row:
 class Bench:
     """The processes, and one measurement after another."""
 
-    def __init__(self, stack: Stack, proxy: Process, http: aiohttp.ClientSession) -> None:
-        self.stack, self.proxy, self.http = stack, proxy, http
+    def __init__(self, stack: Stack, proxies: dict[str, Process], http: aiohttp.ClientSession) -> None:
+        self.stack, self.proxies, self.http = stack, proxies, http
         self.people: list[Person] = []
 
     async def measure(self, way: str, streams: int) -> Row:
@@ -74,8 +76,8 @@ class Bench:
     async def _way(self, way: str, streams: int, closing: AsyncExitStack) -> tuple[Read, list[Process]]:
         engine = self.stack.engine
         if way != "site":
-            url = self.stack.engine_url if way == "direct" else f"http://127.0.0.1:{self.proxy.words[-1]}"
-            ours = [] if way == "direct" else [self.proxy]
+            url = self.stack.engine_url if way == "direct" else f"http://127.0.0.1:{self.proxies[way].words[-1]}"
+            ours = [] if way == "direct" else [self.proxies[way]]
             return (lambda _n, question: read_http(self.http, url, question)), [*ours, engine]
         sockets = await self.sockets(streams, closing)
         return (lambda n, question: sockets[n].read(question)), [
@@ -124,29 +126,35 @@ def _rate(readings: list[Reading], tokens: int) -> float:
 
 async def run(counts: list[int]) -> str:
     stack = Stack(slots=250, pace=PACE)
-    port = free_port()
-    words = [sys.executable, "-m", "bench.proxy", "-b", "127.0.0.1", "-p", str(port)]
-    proxy = Process("proxy", words, {**stack.environment, "ENGINE_URL": stack.engine_url}, stack.folder)
+    proxies = {way: _proxy(stack, way) for way in PROXIES}
     rows: list[Row] = []
     try:
         stack.start()
-        proxy.start()
+        for proxy in proxies.values():
+            proxy.start()
         idle = {p.name: p.memory() / 1e6 for p in (stack.web, stack.runner, stack.redis)}
         connector = aiohttp.TCPConnector(limit=0, force_close=False)
         async with aiohttp.ClientSession(connector=connector) as http:
-            bench = Bench(stack, proxy, http)
+            bench = Bench(stack, proxies, http)
             await asyncio.sleep(3)
             socket_bytes = await bench.idle_socket_bytes()
-            for way in ("direct", "proxy", "site"):
+            for way in WAYS:
                 await bench.measure(way, 1)  # warms connections and caches
             for streams in counts:
-                for way in ("direct", "proxy", "site"):
+                for way in WAYS:
                     rows.append(await bench.measure(way, streams))
                     print(rows[-1], flush=True)
         return report(rows, idle, socket_bytes)
     finally:
-        proxy.end()
+        for proxy in proxies.values():
+            proxy.end()
         stack.end()
+
+
+def _proxy(stack: Stack, way: str) -> Process:
+    words = [sys.executable, "-m", "bench.proxy", "-b", "127.0.0.1", "-p", str(free_port())]
+    names = {"ENGINE_URL": stack.engine_url, "TRANSPORT": PROXIES[way]}
+    return Process("proxy", words, {**stack.environment, **names}, stack.folder)
 
 
 def report(rows: list[Row], idle: dict[str, float], socket_bytes: float) -> str:
@@ -156,13 +164,13 @@ def report(rows: list[Row], idle: dict[str, float], socket_bytes: float) -> str:
         f"{psutil.getloadavg()[1]:.1f}), {PACE} tokens/s and stream, every text whole.",
         "",
         "| streams | way | first token p50 ms | added ms | gap p95 ms | tokens/s and stream "
-        "| CPU µs/token, path | by process | of the proxy's |",
+        "| CPU µs/token, path | by process | times the httpx / aiohttp proxy |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         direct = next(r for r in rows if (r.way, r.streams) == ("direct", row.streams))
-        proxy = next(r for r in rows if (r.way, r.streams) == ("proxy", row.streams))
-        share = f"{row.path_cpu / proxy.path_cpu:.2f}" if row.way == "site" and proxy.path_cpu else "–"
+        yardsticks = [r for r in rows if r.way in PROXIES and r.streams == row.streams]
+        share = " / ".join(f"{row.path_cpu / each.path_cpu:.2f}" for each in yardsticks) if row.way == "site" else "–"
         cpu = ", ".join(f"{name} {value:.0f}" for name, value in row.cpu.items())
         lines.append(
             f"| {row.streams} | {row.way} | {row.first:.0f} | {row.first - direct.first:.0f} | {row.gap:.0f} "
