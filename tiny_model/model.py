@@ -15,11 +15,11 @@ class Settings:
     """The sizes of a model."""
 
     vocabulary: int
-    width: int = 160
-    layers: int = 5
-    heads: int = 5
-    key_heads: int = 1
-    inner: int = 448
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    key_heads: int = 2
+    inner: int = 384
     context: int = 2048
     rope_base: float = 10000.0
     epsilon: float = 1e-6

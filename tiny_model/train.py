@@ -123,9 +123,9 @@ def note_exact(progress: Progress, batch: Batch, guesses: Tensor, known: Tensor)
         progress.exact[task] = before + 0.02 * ((errors == 0) - before)
 
 
-def learn(model: Model, run: torch.nn.Module, batch: Batch, progress: Progress) -> float:
+def learn(model: Model, batch: Batch, progress: Progress) -> float:
     """Compute the gradients of one batch; return the loss in nats per token."""
-    hidden = run(batch.tokens)
+    hidden = model(batch.tokens)
     known = batch.targets != IGNORED
     scores = model.logits(hidden[known])
     loss = functional.cross_entropy(scores, batch.targets[known])
@@ -170,9 +170,9 @@ class Training:
         torch.save(content | {"optimizers": states, "progress": progress}, self.file.with_suffix(".new"))
         self.file.with_suffix(".new").replace(self.file)
 
-    def step(self, batch: Batch, run: torch.nn.Module, done: float, step: int) -> float:
+    def step(self, batch: Batch, done: float, step: int) -> float:
         """Make one step of all optimizers; ``done`` is the share of the time that has passed."""
-        loss = learn(self.model, run, batch, self.progress)
+        loss = learn(self.model, batch, self.progress)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate(self.options.rate, done, step, self.options.decay)
@@ -181,18 +181,17 @@ class Training:
         return loss
 
     def run(self) -> None:
-        """Train until the time is over."""
-        run = torch.compile(self.model, dynamic=True) if self.options.compile else self.model
+        """Train until the time is over; a time in which the process stood still, or others ran, does not count."""
         rng = Random(f"{self.options.seed} {self.progress.steps}")
         total, before = self.options.minutes * 60, self.progress.seconds
-        start = reported = saved = time.monotonic()
+        start = reported = saved = time.thread_time()
         mean = None
         for step, batch in enumerate(batches(self.tokenizer, rng, self.options.batch, self.progress)):
-            now = time.monotonic()
+            now = time.thread_time()
             self.progress.seconds = before + now - start
             if self.progress.seconds >= total:
                 break
-            loss = self.step(batch, run, self.progress.seconds / total, step)
+            loss = self.step(batch, self.progress.seconds / total, step)
             mean = loss if mean is None else 0.98 * mean + 0.02 * loss
             if now - reported > REPORT_SECONDS:
                 reported = now
@@ -214,13 +213,14 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with tokenizer.json; the checkpoint goes there")
-    parser.add_argument("--minutes", type=float, default=70, help="training time, all runs together")
+    parser.add_argument(
+        "--minutes", type=float, default=70, help="processor time of the main thread, all runs together"
+    )
     parser.add_argument("--rate", type=float, default=5e-3, help="largest learning rate")
     parser.add_argument("--decay", type=float, default=0.4, help="share of the time in which the rate goes down")
     parser.add_argument("--batch", type=int, default=4096, help="tokens of a batch, padding included")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--compile", action="store_true", help="compile the model (needs a C++ compiler)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     training = Training(options)
