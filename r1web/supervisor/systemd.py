@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import getpass
 import os
-import shlex
+import re
 import sys
 
 from r1web.supervisor.arguments import ROOT, Arguments
 
+PLAIN = re.compile(r"[\w@%+=:,./$\[\]-]+", re.ASCII)
 UNIT = """\
 # Save as /etc/systemd/system/r1web.service, then: systemctl enable --now r1web
 [Unit]
@@ -19,7 +20,7 @@ Wants=network-online.target
 [Service]
 User={user}
 WorkingDirectory={root}
-ExecStart={command}
+{environment}ExecStart={command}
 Restart=on-failure
 RestartSec=2
 # SIGTERM goes to the supervisor alone: it lets running answers finish, then ends its children.
@@ -32,11 +33,44 @@ PrivateTmp=true
 WantedBy=multi-user.target"""
 
 
+# Addresses that hold passwords: a unit file is readable by everybody.
+SECRET = ("DATABASE_URL", "REDIS_URL")
+ENVIRONMENT_FILE = """\
+# {names}: write as NAME=value into this file, for its owner alone (chmod 600).
+EnvironmentFile=/etc/r1web.env
+"""
+
+
 def unit(arguments: Arguments) -> str:
     words = [sys.executable, str(ROOT / "bin" / "up"), "--port", str(arguments.port), "--host", arguments.host]
     words += ["--data", str(arguments.data)]
+    if arguments.admin_password_file:
+        words += ["--admin-password-file", str(arguments.admin_password_file)]
     if arguments.tls:
         words.append("--tls")
-    drain = int(os.environ.get("R1WEB_DRAIN_SECONDS", "") or 30)
-    command = shlex.join(words)
-    return UNIT.format(user=getpass.getuser(), root=ROOT, command=command, stop_seconds=drain + 15)
+    return UNIT.format(
+        user=getpass.getuser(),
+        root=ROOT,
+        environment=_environment(),
+        command=" ".join(_quoted(word, is_command=True) for word in words),
+        stop_seconds=int(os.environ.get("R1WEB_DRAIN_SECONDS", "") or 30) + 15,
+    )
+
+
+def _environment() -> str:
+    """The settings under which the unit was asked for."""
+    lines = ""
+    for name, value in sorted(os.environ.items()):
+        # These two are in the command already.
+        if name.startswith("R1WEB_") and name not in {"R1WEB_DATA", "R1WEB_PORT"} and value:
+            lines += f"Environment={_quoted(f'{name}={value}')}\n"
+    secret = [name for name in SECRET if os.environ.get(name)]
+    return lines + (ENVIRONMENT_FILE.format(names=", ".join(secret)) if secret else "")
+
+
+def _quoted(word: str, *, is_command: bool = False) -> str:
+    """As systemd reads it: % and, in commands, $ stand for something unless doubled."""
+    word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    if is_command:
+        word = word.replace("$", "$$")
+    return word if PLAIN.fullmatch(word) else f'"{word}"'

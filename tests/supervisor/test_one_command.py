@@ -198,9 +198,17 @@ def holding(folder: Path) -> Iterator[None]:
     os.close(descriptor)
 
 
-def test_the_unit_for_systemd_runs_this_command(tmp_path: Path) -> None:
+def test_the_unit_for_systemd_runs_this_command_with_its_settings(tmp_path: Path) -> None:
+    password = tmp_path / "the password"
     command = [sys.executable, str(ROOT / "bin" / "up"), "--systemd", "--port", "8123", "--data", str(tmp_path)]
-    unit = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert f"ExecStart={Path(sys.executable).parent}" in unit
-    assert f"--port 8123 --host 127.0.0.1 --data {tmp_path}" in unit
+    command += ["--admin-password-file", str(password)]
+    settings = {"R1WEB_HOSTS": "a.example,b.example", "R1WEB_SECRET_KEY_FILE": "/a b/100%"}
+    secret = {"DATABASE_URL": "postgres://r1web:geheim@db/r1web"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **settings, **secret})
+    unit = done.stdout.splitlines()
+    program = f"ExecStart={sys.executable} {ROOT}/bin/up --port 8123 --host 127.0.0.1 --data {tmp_path}"
+    assert f'{program} --admin-password-file "{password}"' in unit
     assert "KillMode=mixed" in unit
+    assert "Environment=R1WEB_HOSTS=a.example,b.example" in unit
+    assert 'Environment="R1WEB_SECRET_KEY_FILE=/a b/100%%"' in unit
+    assert "EnvironmentFile=/etc/r1web.env" in unit and "geheim" not in done.stdout
