@@ -7,8 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from r1web.supervisor import browser_libraries, throwaway_postgres, translations
@@ -17,7 +16,6 @@ from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.terminal import say, step
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-NO_TESTS_FOUND = 5
 # Also run what takes minutes: random faults, soak, real engines.
 LONG = "--long"
 
@@ -38,10 +36,8 @@ def main(words: list[str]) -> int:
 
 
 def _prepare(values: Mapping[str, str]) -> None:
-    if not any(map(shutil.which, CHROMIUM_NAMES)):
-        _add_packages("chromium")
-    if not throwaway_postgres.programs():
-        _add_packages("postgresql")
+    _require("chromium", _has_browser)
+    _require("postgresql", lambda: bool(throwaway_postgres.programs()))
     if not browser_libraries.are_current():
         with step("Browser libraries"):
             browser_libraries.prepare()
@@ -50,21 +46,25 @@ def _prepare(values: Mapping[str, str]) -> None:
         _run([sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity=0"], values)
 
 
-def _add_packages(*names: str) -> None:
-    """Install what the tests need from the system; without the right to, the tests that need it say so."""
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        say(f"  {', '.join(names)} is not installed: tests that need it are skipped.")
-        return
-    with step(f"Installing {', '.join(names)}"):
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], env=quiet, capture_output=True)
-        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names], env=quiet)
+def _has_browser() -> bool:
+    return any(map(shutil.which, CHROMIUM_NAMES))
+
+
+def _require(name: str, is_there: Callable[[], bool]) -> None:
+    """Have it, or install it from the system; tests that are left out would look like tests that passed."""
+    if not is_there() and os.geteuid() == 0 and shutil.which("apt-get"):
+        with step(f"Installing {name}"):
+            quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            subprocess.run(["apt-get", "update", "-qq"], env=quiet, capture_output=True)
+            subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", name], env=quiet)
+    if not is_there():
+        raise CannotGoOn(f"The tests need {name}: install it (Debian, Ubuntu: apt-get install {name}), start again.")
 
 
 def _everything(values: Mapping[str, str], words: list[str]) -> list[int]:
     return [
         _run([sys.executable, "-m", "r1web.supervisor.checks"], values),
-        _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}) if _script_tests() else 0,
+        _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}),
         _some(values, words)[0],
         _on_postgres(values),
     ]
@@ -78,14 +78,9 @@ def _some(values: Mapping[str, str], words: list[str]) -> list[int]:
 
 
 def _on_postgres(values: Mapping[str, str]) -> int:
-    if not throwaway_postgres.programs():
-        say("PostgreSQL is not installed: the concurrent tests ran on SQLite alone.")
-        return 0
-    with ExitStack() as stack:
-        url = stack.enter_context(throwaway_postgres.running())
+    with throwaway_postgres.running() as url:
         say("The concurrent tests again, on PostgreSQL:")
-        status = _run([sys.executable, "-m", "pytest", "-m", "concurrent"], {**values, "DATABASE_URL": url})
-    return 0 if status == NO_TESTS_FOUND else status
+        return _run([sys.executable, "-m", "pytest", "-m", "concurrent"], {**values, "DATABASE_URL": url})
 
 
 def _script_tests() -> list[str]:
