@@ -72,7 +72,7 @@ def policy(request: HttpRequest, nonce: str) -> str:
         "manifest-src 'self'",
     ]
     if not request.path.startswith(WITHOUT_TRUSTED_TYPES):
-        parts += ["require-trusted-types-for 'script'", "trusted-types r1-markdown dompurify"]
+        parts += ["require-trusted-types-for 'script'", "trusted-types dompurify"]
     return "; ".join(parts)
 
 

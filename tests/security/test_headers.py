@@ -41,6 +41,7 @@ def test_every_page_has_a_policy_without_unsafe(page: str, is_signed_in: bool, o
 def test_the_sites_own_pages_ask_for_trusted_types(page: str, owner: User, client: Client) -> None:
     client.force_login(owner, backend=BACKEND)
     assert directives(client, page)["require-trusted-types-for"] == "'script'"
+    assert directives(client, page)["trusted-types"] == "dompurify"
 
 
 def test_the_admin_does_not_as_its_library_cannot(owner: User, client: Client) -> None:
