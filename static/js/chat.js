@@ -41,6 +41,8 @@ class Chat {
     });
     /** @type {Map<string, {text: string, id: string}>} wishes that are not accepted yet, by key; id of their frame */
     this.asked = new Map();
+    /** Stop was pressed before the site had accepted what was asked. */
+    this.isUnwanted = false;
     /** Kind of state that the list shows for this conversation. */
     this.listed = "";
     this.#menus();
@@ -77,7 +79,11 @@ class Chat {
 
   #stop() {
     const { live } = this.thread;
-    if (!live) return;
+    if (!live) {
+      // Nothing to name yet: it is stopped as soon as the site has accepted it.
+      this.isUnwanted = this.asked.size > 0;
+      return this.#busy();
+    }
     live.isStopping = true;
     this.composer.setStopping();
     this.socket.send(stop(live.generation));
@@ -110,6 +116,8 @@ class Chat {
     this.composer.arrived();
     if (!this.conversation) this.#open(frame.conversation);
     this.thread.accept(frame);
+    if (this.isUnwanted) this.#stop();
+    this.isUnwanted = false;
     this.#refreshList();
   }
 
@@ -134,6 +142,7 @@ class Chat {
     if (!entry) return;
     const [wish, { text }] = entry;
     this.asked.delete(wish);
+    this.isUnwanted = false;
     this.thread.refuse(wish);
     if (!text && this.conversation) this.#reload(this.conversation);
     if (text) {
@@ -203,7 +212,7 @@ class Chat {
   #busy() {
     const { live } = this.thread;
     this.composer.setBusy(live !== null || this.asked.size > 0);
-    if (live?.isStopping) this.composer.setStopping();
+    if (live?.isStopping || this.isUnwanted) this.composer.setStopping();
   }
 
   #menus() {

@@ -81,6 +81,17 @@ def test_stop_pressed_while_cut_off_stops_when_the_connection_is_back(stack: Sta
     assert violations(stack) == []
 
 
+def test_stop_pressed_before_the_site_has_the_question_stops_it_all_the_same(stack: Stack, visit_stack: Any) -> None:
+    page: Page = visit_stack()
+    stack.web.kill9()
+    ask(page, question("say 20+5000"))
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Stopping")).to_be_disabled()
+    stack.web.start()
+    expect(newest_answer(page)).to_have_attribute("data-state", "stopped", timeout=LONG)
+    assert violations(stack) == []
+
+
 @pytest.mark.parametrize(
     ("victim", "head"),
     [
