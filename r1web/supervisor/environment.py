@@ -23,6 +23,7 @@ from r1web.supervisor.terminal import say, step
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 ATTEMPTS = 3
+FULL = "The disk became full while packages were installed: free 600 MB and start again."
 PIP_INSTALL = [
     "install", "--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes",
     "--only-binary", ":all:", "--no-deps", "--no-compile",
@@ -84,7 +85,7 @@ def _may_pass(error: str) -> bool:
 
 def _told(error: str) -> str:
     if "No space left" in error:
-        return "The disk became full while packages were installed: free 600 MB and start again."
+        return FULL
     if "DO NOT MATCH THE HASHES" in error:
         return "A package arrived broken three times: start again; if it stays so, ask who runs your package mirror."
     last = next((line for line in reversed(error.splitlines()) if line.strip()), "no reason given")
@@ -119,8 +120,8 @@ def _create() -> None:
         flags = ["--without-pip"]
         made = subprocess.run([sys.executable, "-m", "venv", *flags, str(ENVIRONMENT)], capture_output=True, text=True)
     if made.returncode:
-        reason = (made.stderr or made.stdout).strip().splitlines()[-1:]
-        raise CannotGoOn(f"Python could not make an environment ({''.join(reason)}): {_advice()}")
+        report = made.stderr or made.stdout
+        raise CannotGoOn(_failed("Python could not make an environment", report))
     if flags:
         _add_pip()
 
@@ -132,7 +133,14 @@ def _add_pip() -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     wheel.unlink()
     if done.returncode:
-        raise CannotGoOn(f"pip could not be installed: {_advice()}")
+        raise CannotGoOn(_failed("pip could not be installed", done.stderr))
+
+
+def _failed(what: str, report: str) -> str:
+    if "No space left" in report:
+        return FULL
+    reason = "".join(report.strip().splitlines()[-1:])
+    return f"{what} ({reason}): {_advice()}"
 
 
 def _advice() -> str:
