@@ -19,6 +19,17 @@ from tests.stack import Stack
 LONG = 90_000
 STORED = "result = Message.objects.filter(generations__pk=pk).values_list('text', flat=True).get()"
 
+# What the window's edge, or the box around a line that does not break, cuts off without saying so.
+STICKING_OUT = """
+[...document.querySelectorAll("body *")].filter((e) => {
+  if (!e.checkVisibility() || e.closest("svg, .katex")) return false;
+  const box = e.getBoundingClientRect(), within = e.parentElement.getBoundingClientRect();
+  const clips = getComputedStyle(e).textOverflow === "ellipsis";
+  return box.width > 1 && (box.right > innerWidth + 1 || box.right > within.right + 1 && within.width > 1
+    || e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1 && !clips);
+}).map((e) => `${e.tagName} ${e.className}`)
+"""
+
 
 @pytest.fixture(scope="module")
 def shared_stack() -> Iterator[Stack]:
@@ -148,3 +159,18 @@ def test_a_used_up_limit_says_until_when_and_keeps_the_text(stack: Stack, visit_
         expect(page.get_by_role("textbox", name="Message")).to_have_value("12+34=?")
     finally:
         stack.orm("QuotaLimit.objects.all().delete()")
+
+
+def test_long_names_and_words_stay_inside_a_phone(stack: Stack, visit_stack: Any) -> None:
+    names = "CatalogueModel.objects.update(name=name); User.objects.update(first_name=name)"
+    stack.orm(names, name="DeepSeek-R1-Distill-Qwen-32B-abliterated-Q4_K_M-imatrix.gguf")
+    try:
+        page: Page = visit_stack(viewport={"width": 360, "height": 740}, is_mobile=True, reduced_motion="reduce")
+        stack.orm(names, name="DeepSeek-R1-Distill-Qwen-32B-abliterated-Q4_K_M-imatrix.gguf")
+        page.reload()
+        ask(page, question(f"{'Donaudampfschifffahrt' * 9} {'没有空格' * 40} say 1+3 echo"))
+        wait_until_done(page)
+        page.get_by_role("button", name="Show conversations").click()
+        assert page.evaluate(STICKING_OUT) == []
+    finally:
+        stack.orm("CatalogueModel.objects.update(name=name)", name="scripted")
