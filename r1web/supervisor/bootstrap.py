@@ -8,11 +8,12 @@ import sys
 from r1web.supervisor import arguments, environment, preflight, settings_file, systemd
 from r1web.supervisor.arguments import ROOT
 from r1web.supervisor.failure import CannotGoOn, sentence_for
-from r1web.supervisor.terminal import say
+from r1web.supervisor.terminal import note_beginning, say
 
 
 def up(words: list[str]) -> int:
     """Prepare the environment, then become the supervisor inside it."""
+    note_beginning()
     wanted = arguments.parse(words)
     if wanted.systemd:
         print(systemd.unit(wanted))

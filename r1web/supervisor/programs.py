@@ -33,4 +33,6 @@ def runner(site: Site) -> Command:
         sys.executable, "-m", "celery", "-A", "r1web.celery", "worker", "-P", "threads", "-c", streams, "-Q", "run",
         "--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "runner@%h", "--loglevel", "INFO",
     ]  # fmt: skip
-    return Command("Runner", words, site.process_environment(), site.logs / "runner.log")
+    # Django's checks belong to bin/check: here they would load every page's code and delay the start.
+    values = {**site.process_environment(), "CELERY_SKIP_CHECKS": "1"}
+    return Command("Runner", words, values, site.logs / "runner.log")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -121,7 +121,7 @@ def knows_engine(site: Site, number: int) -> bool:
 
 def attach_engine(site: Site, number: int, *, is_lasting: bool) -> None:
     """Make the built-in engine known to the site; only what `is_lasting` need not be done at the next start."""
-    tool = Tool(site, *engine.attach_words(site, number))
+    tool = Tool(site, *engine.attach_words(site, number), "--skip-checks")
     tool.output(failing_means="The built-in engine could not be made known to the site")
     if is_lasting:
         stamps.write(site.data / "engine.stamp", _engine_digest(site, number))
@@ -138,12 +138,32 @@ def _engine_digest(site: Site, number: int) -> str:
 def first_admin(site: Site) -> Tool | None:
     """Make the user admin from the password file, or print the path of the one-time set-up link.
 
-    None where an administrator exists: starting Django to learn that would take a second of every start.
+    None where there is nothing to do: starting Django to learn that would take a second of every start.
     """
     file = site.arguments.admin_password_file
     if file:
-        return Tool(site, "create_admin", "--password-file", str(file))
-    return None if _has_admin(site) else Tool(site, "setup_link")
+        return Tool(site, "create_admin", "--password-file", str(file), "--skip-checks")
+    return None if _has_admin(site) or open_link(site) else Tool(site, "setup_link", "--skip-checks")
+
+
+def keep_link(site: Site, link: str) -> None:
+    """Keep the link for later starts, beside the digest that the database has of it."""
+    if link.startswith("/") and (digest := _open_digest(site)):
+        stamps.write_private(site.data / "setup.link", f"{link}\n{digest}\n")
+
+
+def open_link(site: Site) -> str:
+    """The path of the set-up link that an earlier start made and nobody used; '' where there is none."""
+    with suppress(OSError, ValueError):
+        link, digest = (site.data / "setup.link").read_text().split()
+        if digest == _open_digest(site) and not _has_admin(site):
+            return link
+    return ""
+
+
+def _open_digest(site: Site) -> str:
+    rows = _ask(site, "SELECT digest FROM accounts_setuplink WHERE used_at IS NULL")
+    return str(rows[0][0]) if len(rows) == 1 else ""
 
 
 def _has_admin(site: Site) -> bool:

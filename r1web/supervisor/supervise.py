@@ -8,13 +8,11 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-import psutil
-
 from r1web.supervisor import children, engine, health, programs, redis_server, settings_file, setup, site_settings
 from r1web.supervisor.crew import Crew
 from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.site import Site
-from r1web.supervisor.terminal import say, step
+from r1web.supervisor.terminal import say, seconds_since_beginning, step
 
 READY_SECONDS = 90.0
 # How often the end of a wait is looked for while the site starts.
@@ -119,9 +117,12 @@ class Supervisor:
             model_end = time.monotonic() + engine.READY_SECONDS
             admin = setup.first_admin(self._site)
             self._attach_engine(model_end)
-            link = admin.output(failing_means="The first administrator could not be prepared") if admin else ""
+            link = setup.open_link(self._site)
+            if admin:
+                link = admin.output(failing_means="The first administrator could not be prepared")
+                setup.keep_link(self._site, link)
             obstacle = self._wait_until_ready(model_end)
-        self._tell(link.splitlines()[-1] if link else "", obstacle)
+        self._tell(link, obstacle)
 
     def _attach_engine(self, model_end: float) -> None:
         """Make the engine known to the site once it answers; one that stays silent is made known as such."""
@@ -157,7 +158,7 @@ class Supervisor:
 
     def _tell(self, link: str, obstacle: str) -> None:
         addresses = self._site.addresses()
-        seconds = time.time() - psutil.Process().create_time()
+        seconds = seconds_since_beginning()
         if obstacle:
             say(f"\nUp after {seconds:.1f} s, but no question can be answered yet: {obstacle}")
         else:

@@ -8,6 +8,7 @@ import re
 import sys
 
 from r1web.supervisor.arguments import ROOT, Arguments
+from r1web.supervisor.terminal import BEGAN
 
 PLAIN = re.compile(r"[\w@%+=:,./$\[\]-]+", re.ASCII)
 UNIT = """\
@@ -33,6 +34,7 @@ PrivateTmp=true
 WantedBy=multi-user.target"""
 
 
+IN_COMMAND = ("R1WEB_DATA", "R1WEB_PORT", BEGAN)
 # Addresses that hold passwords: a unit file is readable by everybody.
 SECRET = ("DATABASE_URL", "REDIS_URL")
 ENVIRONMENT_FILE = """\
@@ -61,8 +63,7 @@ def _environment() -> str:
     """The settings under which the unit was asked for."""
     lines = ""
     for name, value in sorted(os.environ.items()):
-        # These two are in the command already.
-        if name.startswith("R1WEB_") and name not in {"R1WEB_DATA", "R1WEB_PORT"} and value:
+        if name.startswith("R1WEB_") and name not in IN_COMMAND and value:
             lines += f"Environment={_quoted(f'{name}={value}')}\n"
     secret = [name for name in SECRET if os.environ.get(name)]
     return lines + (ENVIRONMENT_FILE.format(names=", ".join(secret)) if secret else "")

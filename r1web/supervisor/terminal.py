@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+# When bin/up began, s on the monotonic clock: handed on by the half of it that ran before the environment.
+BEGAN = "R1WEB_UP_BEGAN"
+
+
+def note_beginning() -> None:
+    os.environ[BEGAN] = str(time.monotonic())
+
+
+def seconds_since_beginning() -> float:
+    return time.monotonic() - float(os.environ.get(BEGAN, time.monotonic()))
 
 
 def say(text: str) -> None:

@@ -48,7 +48,7 @@ def test_ready_means_that_the_health_check_passes(site: SiteProcess) -> None:
 
 
 def test_secrets_are_readable_by_their_owner_alone(site: SiteProcess) -> None:
-    made_by_us = ("site.env", "redis.key", "engine.key", "secret_key", "redis.sock", "children.json")
+    made_by_us = ("site.env", "setup.link", "redis.key", "engine.key", "secret_key", "redis.sock", "children.json")
     for name in (*made_by_us, "db.sqlite3", "db.sqlite3-wal", "logs/web.log"):
         assert (site.data / name).stat().st_mode & 0o077 == 0, name
 
@@ -102,12 +102,15 @@ def nothing_is_left(site: SiteProcess, children: dict[str, psutil.Process]) -> N
 
 def test_every_way_to_end_leaves_nothing_and_the_next_start_is_quick(tmp_path: Path) -> None:
     data, port = tmp_path / "data", free_port()
+    links = set()
     for number in (signal.SIGTERM, signal.SIGINT):
         site = SiteProcess(data, port)
         site.wait_until_ready()
+        links |= set(re.findall(r"/setup/\S+/", site.output))
         children = site.children()
         assert site.end(number) == 0
         nothing_is_left(site, children)
+    assert len(links) == 1, "the link that nobody used stays the same"
     found = re.search(r"Ready after (\S+) s", site.output)
     assert found
     print(f"second start to ready: {found[1]} s")
