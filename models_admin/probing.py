@@ -23,10 +23,12 @@ TRIES = 2
 
 async def probe(in_database: Callable[..., Awaitable[Any]]) -> None:
     """Ask every engine at once and note what it said. `in_database` runs a function that uses the ORM."""
+
+    async def ask(engine_id: int, endpoint: Endpoint | None) -> None:
+        await in_database(note_health, engine_id, await health(endpoint))
+
     endpoints: dict[int, Endpoint | None] = await in_database(_endpoints)
-    found = await asyncio.gather(*map(health, endpoints.values()))
-    for engine_id, told in zip(endpoints, found, strict=True):
-        await in_database(note_health, engine_id, told)
+    await asyncio.gather(*(ask(engine_id, endpoint) for engine_id, endpoint in endpoints.items()))
 
 
 async def health(endpoint: Endpoint | None) -> Health:
