@@ -109,6 +109,9 @@ def _reasons() -> dict[str, str]:
         "reason.still_answering": _("An answer is being written here already. Stop it, or wait until it has ended."),
         "reason.bad_text": _("The text holds characters that cannot be stored. Remove them and send it again."),
         "reason.key_reused": _("Nothing was sent. Send it once more."),
+        "reason.server_error": _(
+            "The site could not take this just now. The text stays here; send it again in a moment."
+        ),
         "reason.bad_frame": _("The site did not understand this page. Reload it; the text stays here."),
     }
 
