@@ -44,8 +44,11 @@ def test_a_migration_that_fails_again_and_again_leaves_one_copy(tmp_path: Path) 
     run(data / "db.sqlite3", "DELETE FROM django_migrations WHERE app = 'chat'", "PRAGMA user_version = 1")
     for _ in range(2):
         site = SiteProcess(data, free_port())
-        assert site.process.wait(timeout=60) == 2
-        assert "The database could not be prepared" in site.output
+        try:
+            assert site.process.wait(timeout=60) == 2
+            assert "The database could not be prepared" in site.output
+        finally:
+            site.end()
         time.sleep(1)  # copies are named by the second
     assert len(list((data / "backups").iterdir())) == 1
 
