@@ -10,12 +10,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import psutil
 import uvloop
 
+from bench import page
 from bench.readers import Reading, Socket, read_http
 from tests.processes import Process
 from tests.running_engines import free_port
@@ -26,8 +26,6 @@ TOKENS = 1000  # thinking and answer of an R1 class model
 SHORT_TOKENS, SHORT_ROUNDS = 50, 10
 IDLE_SOCKETS = 200
 SOCKETS_PER_PERSON = 2
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
-MARKS = ("<!-- bench/stream begins -->", "<!-- bench/stream ends -->")
 PROXIES = {"httpx proxy": "httpx", "aiohttp proxy": "aiohttp"}
 WAYS = ("direct", *PROXIES, "site")
 Read = Callable[[int, str], Awaitable[Reading]]
@@ -186,18 +184,6 @@ def report(rows: list[Row], idle: dict[str, float], socket_bytes: float) -> str:
     return "\n".join(lines)
 
 
-def write(table: str) -> None:
-    """Put the table between its marks in docs/performance.md."""
-    text = PAGE.read_text() if PAGE.exists() else "# Performance\n"
-    block = f"{MARKS[0]}\n{table}\n{MARKS[1]}"
-    if MARKS[0] in text:
-        head, rest = text.split(MARKS[0], 1)
-        text = head + block + rest.split(MARKS[1], 1)[1]
-    else:
-        text = f"{text.rstrip()}\n\n## The stream: `bench/stream --write`\n\n{block}\n"
-    PAGE.write_text(text)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/stream", description=__doc__)
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 10, 50, 200], metavar="N")
@@ -206,7 +192,7 @@ def main() -> int:
     table = uvloop.run(run(options.streams))
     print(table)
     if options.write:
-        write(table)
+        page.write("stream", table)
     return 0
 
 

@@ -32,8 +32,8 @@ from models_admin.models import Deployment
 
 log = logging.getLogger(__name__)
 State = Generation.State
-LEASE_SECONDS = 5
-RENEW_SECONDS = 1.5
+LEASE_SECONDS = 4
+RENEW_SECONDS = 1.0  # with the lease: after a leader's death nothing is released for 5 s at most
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 3.0
 VIEW_SECONDS = 0.5

@@ -26,7 +26,7 @@ RETRY_SECONDS = 0.3
 ENTRY_CHARACTERS = 4_096
 LIVE_TTL_SECONDS = 24 * 3600
 SEALED_TTL_SECONDS = 600
-READ_COUNT = 64
+READ_COUNT = 16
 THINKING, ANSWER, SEAL, BEGIN = "t", "a", "e", "b"
 PREFILL = "prefill"  # the stage between the beginning of an attempt and its first token
 

@@ -30,8 +30,6 @@ class Shown:
     settled: dict[str, Any] | None = None
     frames: int = 0
     gaps: list[str] = field(default_factory=list)
-    unacknowledged: int = 0
-    acknowledged_at: float = 0.0
     watches: int = 0
 
 
@@ -45,6 +43,8 @@ class Tab:
         self.closed_with: int | None = None
         self.connections = 0
         self._by_number: dict[int, Shown] = {}
+        self._owed: dict[int, tuple[int, str]] = {}
+        self._acknowledging: asyncio.Task[None] | None = None
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._http = aiohttp.ClientSession()
@@ -123,6 +123,7 @@ class Tab:
 
     async def _return(self) -> None:
         self._by_number.clear()
+        self._owed.clear()
         while True:
             await asyncio.sleep(0.2)
             try:
@@ -159,12 +160,12 @@ class Tab:
                 shown.thinking += frame["thinking"]
                 shown.answer += frame["answer"]
                 shown.s = frame["s"]
-                await self._owe(shown, frame, len(frame["thinking"] + frame["answer"]))
+                await self._owe(frame, len(frame["thinking"] + frame["answer"]))
             case "waiting":
                 shown.waits.append(frame["ahead"])
             case "settled":
                 shown.settled = frame
-                await self._owe(shown, frame, ACK_CHARACTERS)
+                await self._owe(frame, ACK_CHARACTERS)
 
     async def _add(self, shown: Shown, frame: dict[str, Any]) -> None:
         if frame["f"] != shown.s and not (shown.s == "0-0" and frame["f"].endswith("-0")):
@@ -176,11 +177,22 @@ class Tab:
         else:
             shown.answer += frame["d"]
         shown.s, shown.frames = frame["s"], shown.frames + 1
-        await self._owe(shown, frame, len(frame["d"]))
+        await self._owe(frame, len(frame["d"]))
 
-    async def _owe(self, shown: Shown, frame: dict[str, Any], characters: int) -> None:
-        shown.unacknowledged += characters
-        now = asyncio.get_running_loop().time()
-        if self.acks and (shown.unacknowledged >= ACK_CHARACTERS or now - shown.acknowledged_at > ACK_SECONDS):
-            shown.unacknowledged, shown.acknowledged_at = 0, now
-            await self.send("ack", g=frame["g"], s=frame["s"])
+    async def _owe(self, frame: dict[str, Any], characters: int) -> None:
+        """Acknowledge by characters or by time, whichever is first, as the page does."""
+        if not self.acks:
+            return
+        owed, _place = self._owed.get(frame["g"], (0, ""))
+        self._owed[frame["g"]] = owed + characters, frame["s"]
+        if owed + characters >= ACK_CHARACTERS:
+            await self._acknowledge()
+        elif self._acknowledging is None or self._acknowledging.done():
+            self._acknowledging = asyncio.create_task(self._acknowledge(ACK_SECONDS))
+
+    async def _acknowledge(self, after: float = 0.0) -> None:
+        await asyncio.sleep(after)
+        owed, self._owed = self._owed, {}
+        with contextlib.suppress(aiohttp.ClientError, ConnectionError):
+            for g, (_characters, place) in owed.items():
+                await self.send("ack", g=g, s=place)
