@@ -11,9 +11,9 @@ from django.db.models.functions import Now
 
 from chat import history, settlement
 from chat.models import Generation, Message
-from models_admin import secrets
 from models_admin.backends import base
 from models_admin.models import Deployment
+from models_admin.probing import endpoint_of
 
 State = Generation.State
 
@@ -25,7 +25,7 @@ class Work:
     generation_id: uuid.UUID
     attempt: int
     message_id: uuid.UUID
-    deployment_id: int
+    engine_id: int
     endpoint: base.Endpoint
     request: base.ChatRequest
     tokens_per_second: int | None
@@ -58,16 +58,11 @@ def _work(generation_id: uuid.UUID) -> Work:
         generation_id,
         row.attempt,
         answer.pk,
-        deployment.pk,
-        endpoint(deployment),
+        deployment.engine_id,
+        endpoint_of(deployment.engine),
         _request(row, answer, deployment),
         deployment.tokens_per_second,
     )
-
-
-def endpoint(deployment: Deployment) -> base.Endpoint:
-    engine = deployment.engine
-    return base.Endpoint(engine.base_url, secrets.decrypt(engine.secret) if engine.secret else "", engine.kind)
 
 
 def _request(row: Generation, answer: Message, deployment: Deployment) -> base.ChatRequest:

@@ -14,7 +14,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import User
-from chat import errors, generation, history, protocol, scheduling, sessions
+from chat import errors, generation, history, protocol, sessions, waiting
 from chat.database import in_database
 from chat.delivery import Delivery
 from chat.generation import Ask, Submitted
@@ -180,7 +180,7 @@ def _find(user: User, generation_id: UUID) -> tuple[Generation, int | None]:
         row = history.generation_for(user, generation_id)
     except history.NotFound:
         raise errors.NotYours from None
-    return row, scheduling.ahead_of(row) if row.state == Generation.State.WAITING else None
+    return row, waiting.ahead_of(row) if row.state == Generation.State.WAITING else None
 
 
 def _live(user: User) -> list[dict[str, Any]]:

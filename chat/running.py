@@ -22,7 +22,7 @@ from chat.settlement import Outcome
 from chat.stream_log import ANSWER, THINKING, Log, Writer
 from live import doorbell
 from live import redis as connections
-from models_admin import fleet
+from models_admin import fleet, probing
 from models_admin.backends import base, make_driver
 from models_admin.secrets import SecretUnreadable
 
@@ -129,6 +129,8 @@ class Runner:
     async def _finish(self, live: Live) -> None:
         if live.is_lost:
             return
+        if isinstance(live.error, base.Unreachable | base.Overloaded):
+            await self._hold_back(live.work.engine_id, live.error)
         outcome = outcome_of(live)
         is_mine = await self._settle(live, outcome)
         if not is_mine:
@@ -136,6 +138,11 @@ class Runner:
             return
         # Settled before sealed: a reader that sees the end must also see the final usage in the database.
         await self.writer.seal(live.log, "")
+
+    async def _hold_back(self, engine_id: int, error: base.BackendError) -> None:
+        """Nothing more for this engine until it is well: else all who wait for it would fail one after another."""
+        with contextlib.suppress(DatabaseError):
+            await in_database(probing.note_health, engine_id, base.Health(False, error.code))
 
     async def _settle(self, live: Live, outcome: Outcome) -> bool:
         """A database that is away for a moment loses nothing: the text is in memory, so try on."""

@@ -13,7 +13,6 @@ import time
 import uuid
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -22,12 +21,12 @@ from django.utils import timezone
 from accounts import quota
 from chat import bells, queue, reaping, settlement
 from chat.database import in_database, on_lease_thread
-from chat.line import Entry, Line
 from chat.models import Generation
 from chat.models import Line as LineRow
 from chat.purging import purge
+from chat.waiting import places_in_line, read_line
 from live import doorbell
-from models_admin import fleet
+from models_admin import fleet, probing
 from models_admin.models import Deployment
 
 log = logging.getLogger(__name__)
@@ -58,6 +57,7 @@ class Leader:
             self._lead(),
             self._show(),
             self._sweep(),
+            self._probe(),
             doorbell.listen([bells.LINE], self._heard),
         )
         return [asyncio.create_task(each) for each in coroutines]
@@ -118,6 +118,17 @@ class Leader:
             except DatabaseError as error:
                 log.warning("sweep failed: %s", error)
 
+    async def _probe(self) -> None:
+        """Ask the engines whether they are well: only a warm deployment gets work."""
+        while True:
+            await asyncio.sleep(probing.PROBE_SECONDS)
+            if self.is_leading:
+                try:
+                    await probing.probe(in_database)
+                except DatabaseError as error:
+                    log.warning("engines not probed: %s", error)
+                self._rung.set()
+
 
 def hold_lease(leader: uuid.UUID) -> bool:
     """Take or renew the lease by the database's clock; True while it is ours."""
@@ -131,38 +142,6 @@ def hold_lease(leader: uuid.UUID) -> bool:
 
 def give_up_lease(leader: uuid.UUID) -> None:
     LineRow.objects.filter(name="site", leader=leader).update(leader=None, until=None)
-
-
-def read_line() -> Line:
-    """The line as the database has it: what holds a slot and what waits, oldest first."""
-    line = Line(running_per_flow=settings.RUNNING_PER_USER)
-    live = Generation.objects.filter(state__in=Generation.LIVE).order_by("created_at", "id")
-    for key, flow, model, state in live.values_list("pk", "user_id", "model_key", "state"):
-        put = line.enqueue if state == State.WAITING else line.hold
-        put(Entry(str(key), flow, model))
-    return line
-
-
-def places_in_line() -> dict[str, tuple[int, str]]:
-    """How many are ahead of each that waits, and the code of why it waits."""
-    line = read_line()
-    without_engine = {model for model in line.models if not fleet.warm_deployments(model)}
-    ahead = line.ahead_of()
-    return {entry.key: (ahead[entry.key], _reason(line, entry, ahead[entry.key], without_engine)) for entry in line}
-
-
-def _reason(line: Line, entry: Entry, ahead: int, without_engine: set[str]) -> str:
-    if entry.model in without_engine:
-        return "no_engine"
-    if line.is_capped(entry):
-        return "your_cap"
-    return "ahead" if ahead else "next"
-
-
-def ahead_of(row: Generation) -> int:
-    """How many wait for the same model before it now."""
-    earlier = Q(created_at__lt=row.created_at) | Q(created_at=row.created_at, pk__lt=row.pk)
-    return Generation.objects.filter(earlier, state=State.WAITING, model_key=row.model_key).count()
 
 
 def release_what_can_run() -> int:

@@ -72,6 +72,11 @@ def _endpoints() -> dict[int, Endpoint | None]:
 def _endpoint(engine: Engine) -> Endpoint | None:
     """None where the stored key cannot be read: such an engine cannot be asked for an answer either."""
     try:
-        return Endpoint(engine.base_url, secrets.decrypt(engine.secret) if engine.secret else "", engine.kind)
+        return endpoint_of(engine)
     except secrets.SecretUnreadable:
         return None
+
+
+def endpoint_of(engine: Engine) -> Endpoint:
+    """Where it listens, with its key. Raises SecretUnreadable."""
+    return Endpoint(engine.base_url, secrets.decrypt(engine.secret) if engine.secret else "", engine.kind)

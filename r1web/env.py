@@ -70,6 +70,7 @@ def database(url: str) -> dict[str, Any]:
             "HOST": unquote(parts.hostname or ""),
             "PORT": str(parts.port or ""),
             "CONN_MAX_AGE": 0,
+            "CONN_HEALTH_CHECKS": True,  # the pool then hands out no connection that a restart of the server cut
             "OPTIONS": {"pool": {"min_size": 1, "max_size": 16, "timeout": 10}},
         }
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")

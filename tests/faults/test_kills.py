@@ -62,6 +62,22 @@ async def test_a_killed_engine_is_told_and_works_again(stack: Stack) -> None:
         assert violations(stack, [tab]) == []
 
 
+async def test_those_who_wait_for_a_dead_engine_keep_their_place(stack: Stack) -> None:
+    stack.set_slots(1)
+    async with Tab(stack, stack.person()) as tab:
+        first = await _in_the_middle(tab, "say 20+5000")
+        waiting = [await tab.ask(question("say 1+3")) for _ in range(3)]
+        stack.engine.kill9()
+        await tab.settled(first, seconds=LONG)
+        await until_async(lambda: "no_engine" in _reasons(tab), "they are told why they wait", LONG)
+        failed = [shown for shown in waiting if shown.settled]
+        assert len(failed) <= 1, "one may have been sent before anybody knew"
+        stack.engine.start()
+        await tab.settled(*waiting, seconds=LONG)
+        assert {_state(shown) for shown in waiting if shown not in failed} == {("done", "")}
+        assert violations(stack, [tab]) == []
+
+
 async def test_redis_killed_and_restarted_costs_nothing(stack: Stack) -> None:
     async with Tab(stack, stack.person()) as tab:
         shown = await _in_the_middle(tab, "say 20+600")
@@ -137,3 +153,7 @@ async def _in_the_middle(tab: Tab, script: str) -> Shown:
 def _state(shown: Shown) -> tuple[str, str]:
     assert shown.settled is not None
     return shown.settled["state"], shown.settled["reason"]
+
+
+def _reasons(tab: Tab) -> set[str]:
+    return {frame["reason"]["code"] for frame in tab.heard("waiting")}
