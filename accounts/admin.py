@@ -105,7 +105,8 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
 @admin.register(Group)
 class GroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "weight", "may_use_cloud", "people")
+    fields = ("name",)
+    list_display = ("name", "people")
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
@@ -164,8 +165,30 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.message_user(request, _("The tokens are refused from now on."), messages.SUCCESS)
 
 
+class QuotaLimitForm(ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = QuotaLimit
+        fields = ("subject_kind", "subject_id", "model_key", "amount", "unit", "window", "time_zone")
+        labels = {
+            "subject_kind": _("Applies to"),
+            "subject_id": _("Number of the person, group or token"),
+            "model_key": _("Model (empty: all)"),
+            "amount": _("Amount"),
+            "unit": _("Unit"),
+            "window": _("Per"),
+            "time_zone": _("Time zone"),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Nothing measures what a token costs in GPU time yet, so such a limit would never be reached.
+        units = [choice for choice in QuotaLimit.Unit.choices if choice[0] != QuotaLimit.Unit.GPU_MS]
+        self.fields["unit"].choices = units  # type: ignore[attr-defined]
+
+
 @admin.register(QuotaLimit)
 class QuotaLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = QuotaLimitForm
     list_display = ("subject_kind", "subject_id", "model_key", "amount", "unit", "window")
     list_filter = ("subject_kind", "unit", "window")
 

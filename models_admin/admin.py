@@ -16,8 +16,8 @@ from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Ho
 
 @admin.register(Host)
 class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "seen_at", "is_draining")
-    fields = ("name", "queue", "is_draining")
+    list_display = ("name", "queue")
+    fields = ("name", "queue")
 
 
 class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
