@@ -36,6 +36,7 @@ RENEW_SECONDS = 1.0  # with the lease: after a leader's death nothing is release
 POLL_SECONDS = 1.0
 SWEEP_SECONDS = 3.0
 VIEW_SECONDS = 0.5
+FOLLOWING_SECONDS = 0.2
 RESEND_AFTER_SECONDS = 5
 PURGE_SECONDS = 60.0
 assert LEASE_SECONDS >= 3 * RENEW_SECONDS
@@ -119,15 +120,15 @@ class Leader:
                 log.warning("sweep failed: %s", error)
 
     async def _probe(self) -> None:
-        """Ask the engines whether they are well: only a warm deployment gets work."""
+        """Ask the engines whether they are well, from the first moment of leading: only a warm deployment gets work."""
         while True:
-            await asyncio.sleep(probing.PROBE_SECONDS)
             if self.is_leading:
                 try:
                     await probing.probe(in_database)
                 except DatabaseError as error:
                     log.warning("engines not probed: %s", error)
                 self._rung.set()
+            await asyncio.sleep(probing.PROBE_SECONDS if self.is_leading else FOLLOWING_SECONDS)
 
 
 def hold_lease(leader: uuid.UUID) -> bool:
