@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 
 from tests.journeys.running_site import Site, running_site
 
@@ -48,13 +48,18 @@ class Visitor:
         return self.page
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def open_browser(playwright: Playwright) -> Browser:
+    """The system's Chromium; a pytest skip where there is none."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         pytest.skip("no Chromium on this machine")
+    return playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        browser = open_browser(playwright)
         yield browser
         browser.close()
 

@@ -45,7 +45,7 @@ class Site:
 def running_site(folder: Path, *, has_admin: bool = True) -> Iterator[Site]:
     """Start `bin/up`, wait until it is ready, and end it afterwards. Raises with its words where it fails."""
     port = _free_port()
-    lan = _lan_address()
+    lan = lan_address()
     lan_url = f"http://{lan}:{port}" if lan else ""
     password, output = secrets.token_urlsafe(12) if has_admin else "", folder / "up.log"
     site = Site(f"http://localhost:{port}", lan_url, password, folder / "data", output)
@@ -74,7 +74,7 @@ def _free_port() -> int:
     return number
 
 
-def _lan_address() -> str:
+def lan_address() -> str:
     """Nothing is sent: the socket only learns from which address it would be."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
         probe.connect(("192.0.2.1", 9))
