@@ -192,8 +192,9 @@ class Delivery:
 
 
 def _settled(g: int, end: End) -> str:
-    fields = {"state": end.settled.state, "reason": end.settled.reason, "usage": end.settled.usage}
-    return frame("settled", g=g, s=str(end.end), sha256=end.settled.sha256, **fields)
+    told = end.settled
+    fields = {"state": told.state, "reason": told.reason, "finish": told.finish, "usage": told.usage}
+    return frame("settled", g=g, s=str(end.end), sha256=told.sha256, **fields)
 
 
 def _frames(g: int, cursor: Position, snapshot: Snapshot) -> Iterator[tuple[Position, str]]:

@@ -10,6 +10,8 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from live import doorbell
+
 log = logging.getLogger(__name__)
 RUN_GENERATION = "chat.run_generation"
 
@@ -19,6 +21,10 @@ def run_generation(generation_id: uuid.UUID, attempt: int) -> None:
 
 
 def _send(name: str, arguments: list[object]) -> None:
+    # Asked first: kombu tries a Redis that is away for six seconds, message by message, whatever it is told.
+    if not doorbell.is_reachable():
+        log.warning("%s not sent, the sweep will: Redis is away", name)
+        return
     try:
         current_app.send_task(name, args=arguments, queue="run", retry=False, ignore_result=True)
     except (OperationalError, OSError) as error:

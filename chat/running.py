@@ -29,6 +29,7 @@ from models_admin.secrets import SecretUnreadable
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 1.0
 SETTLE_TRIES = 20
+PUT_BACK_SECONDS = 30.0
 ANSWER_LIMIT = 2_000_000  # characters of thinking and answer together
 KINDS = {"thinking": THINKING, "answer": ANSWER}
 
@@ -131,6 +132,8 @@ class Runner:
             return
         if isinstance(live.error, base.Unreachable | base.Overloaded):
             await self._hold_back(live.work.engine_id, live.error)
+            if await self._is_put_back(live):
+                return
         outcome = outcome_of(live)
         is_mine = await self._settle(live, outcome)
         if not is_mine:
@@ -143,6 +146,14 @@ class Runner:
         """Nothing more for this engine until it is well: else all who wait for it would fail one after another."""
         with contextlib.suppress(DatabaseError):
             await in_database(probing.note_health, engine_id, base.Health(False, error.code))
+
+    async def _is_put_back(self, live: Live) -> bool:
+        """An engine that restarts costs nobody his question; one that took it and said nothing for long does."""
+        if live.first_token is not None or time.monotonic() - live.started > PUT_BACK_SECONDS:
+            return False
+        with contextlib.suppress(DatabaseError):
+            return await in_database(settlement.put_back, live.work.generation_id, live.work.attempt, self.worker_id)
+        return False
 
     async def _settle(self, live: Live, outcome: Outcome) -> bool:
         """A database that is away for a moment loses nothing: the text is in memory, so try on."""

@@ -24,6 +24,7 @@ from models_admin import fleet
 from models_admin.models import RateCard
 
 State = Generation.State
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Settled:
-    """What everybody is told at the end, from the database's own row."""
+    """What everybody is told at the end, from the database's own row. `finish`: the engine's word (stop, length)."""
 
     state: str
     reason: str
+    finish: str
     usage: dict[str, int | None]
     sha256: str
 
@@ -81,6 +83,20 @@ def settle(generation_id: uuid.UUID, attempt: int, worker_id: int | None, outcom
         _bill(row, outcome)
         fleet.give_slot_back(generation_id)
         transaction.on_commit(partial(doorbell.ring, bells.line(), bells.user(row.user_id, "conversations")))
+    return True
+
+
+def put_back(generation_id: uuid.UUID, attempt: int, worker_id: int) -> bool:
+    """Running → waiting, at its old place, for one that no engine has begun; False where it has to end instead."""
+    with transaction.atomic():
+        rows = Generation.objects.filter(pk=generation_id, attempt=attempt, worker_id=worker_id, state=State.RUNNING)
+        moved = rows.filter(attempt__lt=ATTEMPTS, wants_stop=False).update(
+            state=State.WAITING, worker=None, deployment=None, released_at=None, started_at=None
+        )
+        if not moved:
+            return False
+        fleet.give_slot_back(generation_id)
+        transaction.on_commit(partial(doorbell.ring, bells.line()))
     return True
 
 
@@ -116,7 +132,8 @@ def settled(row: Generation) -> Settled | None:
         "first_token_ms": _between(row.created_at, row.first_token_at),
         "total_ms": _between(row.created_at, row.ended_at),
     }
-    return Settled(row.state, row.reason, usage, hashlib.sha256(text.encode()).hexdigest())
+    finish = row.message.finish if row.message else ""
+    return Settled(row.state, row.reason, finish, usage, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _write_text(row: Generation, outcome: Outcome) -> None:
