@@ -197,6 +197,7 @@ export class Composer {
     const name = option.dataset.name ?? "";
     /** @type {HTMLElement} */ (opener.querySelector("[data-name]")).textContent = name;
     opener.setAttribute("aria-label", this.words.say("model_is", { name }));
+    /** @type {HTMLElement} */ (opener.querySelector(".dot")).className = option.querySelector(".dot")?.className ?? "";
     for (const note of document.querySelectorAll("[data-note-for]")) {
       /** @type {HTMLElement} */ (note).hidden = /** @type {HTMLElement} */ (note).dataset.noteFor !== this.model;
     }

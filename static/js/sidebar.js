@@ -83,6 +83,7 @@ export class Sidebar {
     field.setAttribute("aria-label", this.words.say("rename"));
     link.before(field);
     link.hidden = true;
+    field.focus();
     field.select();
     let isOver = false;
     const end = async (/** @type {boolean} */ isKept) => {
