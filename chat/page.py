@@ -54,7 +54,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Turn:
-    """A message as drawn. Times in ms, `thinking_since` in ms since the epoch, `after` as in the socket's frames."""
+    """A message as drawn. Times in ms, `thinking_since` since the epoch; `after` and `finish` as the socket says."""
 
     is_question: bool = False
     id: UUID | None = None
@@ -67,6 +67,7 @@ class Turn:
     generation: UUID | None = None
     state: str = ""
     reason: str = ""
+    finish: str = ""
     after: str = "0-0"
     thinking_tokens: int = 0
     answer_tokens: int = 0
@@ -153,6 +154,7 @@ def _turn(
         text=message.text,
         thinking=message.thinking,
         thinking_ms=message.thinking_ms,
+        finish=message.finish,
         model_name=names.get(message.model_key, message.model_key),
         version=at + 1,
         versions=len(versions),

@@ -38,6 +38,7 @@ def _interface() -> dict[str, str]:
         "write_next": _("Write the next question; it is sent when this answer ends"),
         "stopped": _("Stopped. The text above is saved."),
         "stopped_empty": _("Stopped before the first word."),
+        "cut_off": _("The answer was cut off: it reached the limit of its length."),
         "ended_empty": _("The model ended without an answer. Try again, or ask for less at once."),
         "new_chat": _("New chat"),
         "try_again": _("Try again"),
@@ -119,6 +120,7 @@ def _reasons() -> dict[str, str]:
 def _ways() -> dict[str, str]:
     """What can be done, by reason code."""
     later = _("Try again; if it stays like this, an admin should look at the engine.")
+    again = _("Try again asks the question once more.")
     return {
         "way.engine_unreachable": later,
         "way.engine_overloaded": _("Try again in a moment."),
@@ -127,9 +129,9 @@ def _ways() -> dict[str, str]:
         "way.bad_request": _("Try again with other words or another model."),
         "way.wrong_key": _("An admin has to enter the engine’s key again."),
         "way.engine_broke_off": later,
-        "way.runner_lost": _("Nothing runs on in the background. A new attempt starts at once."),
-        "way.site_stopping": _("A new attempt starts at once."),
+        "way.runner_lost": again,
+        "way.site_stopping": again,
         "way.engine_failed": later,
-        "way.stopped": _("A new attempt starts at once."),
-        "way.unknown": _("A new attempt starts at once."),
+        "way.stopped": again,
+        "way.unknown": again,
     }

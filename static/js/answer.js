@@ -22,6 +22,8 @@ export class Answer {
     this.state = state;
     this.stage = "";
     this.reason = "";
+    /** "length": the model was cut off at a limit. */
+    this.finish = "";
     this.tokens = { thinking: 0, answer: 0 };
     /** @type {any} */
     this.usage = null;
@@ -138,6 +140,7 @@ export class Answer {
     if (!this.isLive) return "ignored";
     this.state = frame.state;
     this.reason = frame.reason ?? "";
+    this.finish = frame.finish ?? "";
     this.usage = frame.usage ?? null;
     this.sha256 = frame.sha256 ?? "";
     this.waiting = null;

@@ -114,6 +114,7 @@ export class AnswerView {
     if (answer.state === "failed") this.end.append(broken(answer, words));
     if (answer.state === "stopped") this.end.append(note("stop", words.say(answer.answer ? "stopped" : "stopped_empty")));
     if (answer.state === "done" && !answer.answer.trim()) this.end.append(note("info", words.say("ended_empty")));
+    else if (answer.state === "done" && answer.finish === "length") this.end.append(note("info", words.say("cut_off")));
     const copy = this.foot.querySelector('[data-action="copy"]');
     if (copy instanceof HTMLElement) copy.hidden = answer.answer === "";
     if (answer.state === "failed") this.foot.hidden = !this.foot.querySelector(".versions:not([hidden])");

@@ -69,7 +69,7 @@ def test_a_killed_web_server_is_told_quietly_and_costs_no_word(stack: Stack, vis
     ask(page, question("say 20+200"))
     wait_for_words(page)
     stack.web.kill9()
-    expect(page.get_by_text("Connection lost.")).to_be_visible()
+    expect(page.get_by_text("Connection lost. Trying again…", exact=True)).to_be_visible()
     assert page.get_by_role("alert").filter(visible=True).count() == 0
     stack.web.start()
     answer = wait_until_done(page)
@@ -130,6 +130,18 @@ def test_an_answer_that_breaks_off_keeps_its_words_and_offers_a_way_on(
     broken.get_by_role("button", name="Try again").click()
     assert text_of(wait_until_done(page)).endswith("t0200")
     assert violations(stack) == []
+
+
+def test_an_answer_cut_at_a_limit_says_so(stack: Stack, visit_stack: Any) -> None:
+    page: Page = visit_stack()
+    ask(page, question("say 1+3"))
+    answer = wait_until_done(page)
+    said = page.get_by_text("The answer was cut off")
+    expect(said).to_have_count(0)
+    cut = "Message.objects.filter(generations__pk=pk).update(finish='length')"
+    stack.orm(cut, pk=answer.get_attribute("data-generation"))
+    page.reload()
+    expect(said).to_be_visible()
 
 
 def test_who_waits_reads_how_many_are_ahead_and_why(stack: Stack, visit_stack: Any) -> None:

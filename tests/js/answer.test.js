@@ -61,6 +61,12 @@ test("a settled answer takes no more text", () => {
   assert.equal(answer.tokens.answer, 1);
 });
 
+test("a settled answer knows whether it was cut off", () => {
+  const answer = new Answer("one");
+  answer.apply({ type: "settled", g: 1, state: "done", finish: "length" });
+  assert.equal(answer.finish, "length");
+});
+
 test("whatever is dropped, doubled or reordered, the end is the engine's text", () => {
   const text = Array.from({ length: 60 }, (_, at) => `t${at} `);
   for (let seed = 1; seed <= 200; seed++) {
