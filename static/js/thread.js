@@ -67,6 +67,7 @@ export class Thread {
     const old = this.root.querySelector(`[data-message="${CSS.escape(message)}"]`);
     for (let after = old?.nextElementSibling; after; after = old?.nextElementSibling) after.remove();
     const blank = this.#blank(key);
+    blank.dataset.isNewVersion = "1";
     if (old) old.replaceWith(blank);
     else this.root.append(blank);
     this.stick();
@@ -85,6 +86,14 @@ export class Thread {
     for (const known of [question, blank]) known?.removeAttribute("data-key");
     this.#take(blank);
     this.onChange();
+    if (blank.dataset.isNewVersion) this.#offerVersions(accepted.conversation, blank);
+  }
+
+  /** The way back to the earlier versions, as the server draws it. @param {string} conversation @param {HTMLElement} article */
+  async #offerVersions(conversation, article) {
+    const page = await fetchPartial(`/c/${conversation}/thread/`);
+    const versions = page?.querySelector(`[data-message="${CSS.escape(article.dataset.message ?? "")}"] .versions`);
+    if (versions) article.querySelector(".message__actions")?.prepend(document.adoptNode(versions));
   }
 
   /** The site refused: what was shown in advance goes. @param {string} key */
@@ -114,8 +123,10 @@ export class Thread {
   }
 
   follow() {
-    if (this.isSticking) scrollTo({ top: document.documentElement.scrollHeight });
-    this.newest.hidden = this.isSticking || this.root.childElementCount === 0;
+    // The empty page is read from its head.
+    const isEmpty = this.root.childElementCount === 0;
+    if (this.isSticking && !isEmpty) scrollTo({ top: document.documentElement.scrollHeight });
+    this.newest.hidden = this.isSticking || isEmpty;
   }
 
   /** @param {string} key @returns {HTMLElement} an answer of which nothing is known yet */
@@ -135,7 +146,7 @@ export class Thread {
 
   /** @param {HTMLElement} article */
   #take(article) {
-    const { generation = "", message, after, state, reason } = article.dataset;
+    const { generation = "", message, after, state, reason, finish } = article.dataset;
     if (this.views.has(generation)) return;
     const read = (/** @type {string} */ name) => article.querySelector(name)?.textContent ?? "";
     const answer = new Answer(generation, {
@@ -143,6 +154,7 @@ export class Thread {
       thinking: read("[data-text]"), answer: read('[data-part="answer"]'),
     });
     answer.reason = reason ?? "";
+    answer.finish = finish ?? "";
     const view = new AnswerView(article, answer, this.words);
     this.views.set(generation, view);
     view.draw();
@@ -182,7 +194,7 @@ export class Thread {
     addEventListener("scroll", () => {
       const left = document.documentElement.scrollHeight - innerHeight - scrollY;
       if (left < NEAR_END_PX) this.isSticking = true;
-      this.newest.hidden = left < NEAR_END_PX * 2;
+      this.newest.hidden = left < NEAR_END_PX * 2 || this.root.childElementCount === 0;
     }, { passive: true });
     this.newest.querySelector("button")?.addEventListener("click", () => this.stick());
     new ResizeObserver(() => this.follow()).observe(this.root);

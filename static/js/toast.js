@@ -26,6 +26,8 @@ export function toast(sentence, { label, undo, ms = 10_000 } = {}) {
     line.append(button);
   }
   document.body.append(line);
+  // What was deleted took the focus with it.
+  line.querySelector("button")?.focus({ preventScroll: true });
   shown = line;
   setTimeout(() => line.remove(), ms);
 }

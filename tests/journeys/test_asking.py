@@ -66,7 +66,6 @@ def test_regenerate_makes_a_second_version_and_both_can_be_read(page: Page) -> N
     page.get_by_role("button", name="Regenerate").click()
     expect(newest_answer(page)).to_have_attribute("aria-busy", "true")
     wait_until_done(page)
-    page.reload()
     expect(page.get_by_text("2 / 2")).to_be_visible()
     page.get_by_role("button", name="Earlier version").click()
     expect(page.get_by_text("1 / 2")).to_be_visible()

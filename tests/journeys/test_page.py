@@ -43,6 +43,14 @@ def test_a_conversation_is_renamed_deleted_and_brought_back(page: Page) -> None:
     expect(page.get_by_role("navigation", name="Conversations")).to_contain_text("My sum")
 
 
+def test_undo_is_at_hand_for_who_deletes_by_keyboard(page: Page) -> None:
+    ask(page, "12+34=?")
+    wait_until_done(page)
+    page.get_by_role("button", name="More", exact=True).press("Enter")
+    page.get_by_role("menuitem", name=re.compile("Delete")).press("Enter")
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+
+
 def test_a_draft_survives_a_reload(page: Page) -> None:
     box = page.get_by_role("textbox", name="Message")
     box.fill("half a thou")
@@ -93,6 +101,34 @@ def test_a_phone_has_the_list_in_a_drawer_and_nothing_sticks_out(visit: Any) -> 
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("button", name="Show conversations").click()
     expect(page.get_by_role("navigation", name="Conversations")).to_be_visible()
+
+
+def test_a_phone_shows_the_models_within_its_edges(visit: Any) -> None:
+    page: Page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).sign_in()
+    for _ in range(2):
+        page.get_by_role("button", name="Model: ").click()
+        box = page.get_by_role("listbox", name="Model").bounding_box()
+        assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 844, box
+        page.keyboard.press("Escape")
+        ask(page, "Write a Python function for Fibonacci")
+        wait_until_done(page)
+
+
+def test_a_phone_can_rename_at_once(visit: Any) -> None:
+    page: Page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).sign_in()
+    ask(page, "12+34=?")
+    wait_until_done(page)
+    page.get_by_role("button", name="More", exact=True).click()
+    page.get_by_role("menuitem", name=re.compile("Rename")).click()
+    expect(page.get_by_role("textbox", name="Rename")).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 656), (390, 844)])
+def test_the_empty_page_is_read_from_its_head(visit: Any, width: int, height: int) -> None:
+    page: Page = visit(viewport={"width": width, "height": height}).sign_in()
+    page.locator("body[data-ready]").wait_for()
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate("scrollY") == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
