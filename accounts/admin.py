@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
 from django.contrib.auth.models import Group as DjangoGroup
-from django.db.models import Count, Field, QuerySet
-from django.forms import ModelForm
+from django.db.models import Case, CharField, Count, Field, OuterRef, QuerySet, Subquery, When
+from django.forms import IntegerField, ModelChoiceField, ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
@@ -38,8 +40,33 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
+class PersonForm(UserChangeForm):  # type: ignore[type-arg]
+    """Whoever edits here is an administrator: as long as he cannot unmake himself, one is left."""
+
+    editor_id: int | None = None
+
+    def clean(self) -> Any:
+        cleaned = super().clean()
+        if self.instance.pk == self.editor_id:
+            for name in {"is_active", "is_superuser"} & set(self.changed_data):
+                self.add_error(name, _("You cannot take this from yourself; another administrator can."))
+        return cleaned
+
+
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
+    """Without Django's choice of no password: this site knows no other way to sign in."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
+        self.fields["password1"].required = self.fields["password2"].required = True
+
+
 @admin.register(User)
 class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
+    form = PersonForm
+    change_password_form = PasswordForm
+    change_user_password_template = "admin/accounts/user/change_password.html"
     list_display = ("username", "main_group", "is_active", "is_administrator", "last_login")
     list_filter = ("is_active", "is_superuser", "main_group")
     list_select_related = ("main_group",)
@@ -58,6 +85,11 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         """Nobody gives himself more rights than he has."""
         own = super().get_readonly_fields(request, obj)
         return own if _is_superuser(request) else (*own, "is_superuser")
+
+    def get_form(self, request: HttpRequest, obj: User | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
+        form: Any = super().get_form(request, obj, **kwargs)
+        form.editor_id = request.user.pk
+        return form
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "is_superuser":
@@ -80,7 +112,14 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         is_above = obj is not None and obj.is_superuser and not _is_superuser(request)
-        return super().has_delete_permission(request, obj) and not is_above
+        is_self = obj is not None and obj.pk == request.user.pk
+        return super().has_delete_permission(request, obj) and not is_above and not is_self
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """His rows go with a person although nobody may write them one by one; they are counted, not listed."""
+        _rows, counts, _lacking, protected = super().get_deleted_objects(objs, request)
+        may = all(self.has_delete_permission(request, person) for person in objs)
+        return [str(person) for person in objs], counts, set() if may else {self.opts.verbose_name}, protected
 
     @admin.action(description=_("Deactivate: signed out everywhere, tokens refused"), permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -99,6 +138,8 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         for person in people:  # saved one by one: saving is what cuts their sockets
             person.is_active = is_active
             person.save(update_fields=["is_active"])
+        if not is_active and queryset.filter(pk=request.user.pk or 0).exists():
+            self.message_user(request, _("You cannot deactivate yourself."), messages.WARNING)
         said = ngettext("%(count)d person changed.", "%(count)d people changed.", len(people))
         self.message_user(request, said % {"count": len(people)})
 
@@ -166,14 +207,26 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class QuotaLimitForm(ModelForm):  # type: ignore[type-arg]
+    """One choice for each kind of subject, named as the kind is; the chosen row's number is stored."""
+
+    user = ModelChoiceField(
+        User.objects.all(),
+        label=_("Person"),
+        required=False,
+        widget=AutocompleteSelect(ApiToken._meta.get_field("user"), admin.site),
+    )
+    group = ModelChoiceField(Group.objects.order_by("name"), label=_("Group"), required=False)
+    token = ModelChoiceField(
+        ApiToken.objects.filter(revoked_at__isnull=True).order_by("name"), label=_("API token"), required=False
+    )
+    amount = IntegerField(label=_("Amount"), min_value=0, max_value=2**63 - 1)
+
     class Meta:
         model = QuotaLimit
-        fields = ("subject_kind", "subject_id", "model_key", "amount", "unit", "window", "time_zone")
+        fields = ("subject_kind", "model_key", "amount", "unit", "window", "time_zone")
         labels = {
             "subject_kind": _("Applies to"),
-            "subject_id": _("Number of the person, group or token"),
             "model_key": _("Model (empty: all)"),
-            "amount": _("Amount"),
             "unit": _("Unit"),
             "window": _("Per"),
             "time_zone": _("Time zone"),
@@ -184,20 +237,64 @@ class QuotaLimitForm(ModelForm):  # type: ignore[type-arg]
         # Nothing measures what a token costs in GPU time yet, so such a limit would never be reached.
         units = [choice for choice in QuotaLimit.Unit.choices if choice[0] != QuotaLimit.Unit.GPU_MS]
         self.fields["unit"].choices = units  # type: ignore[attr-defined]
+        self.initial.setdefault(self.instance.subject_kind, self.instance.subject_id)
+
+    def clean(self) -> Any:
+        cleaned: dict[str, Any] = super().clean() or {}
+        kind = cleaned.get("subject_kind")
+        for name in ("user", "group", "token"):
+            if name in cleaned and (cleaned[name] is not None) != (name == kind):
+                self.add_error(name, _("Choose what the limit applies to, and nothing else."))
+        chosen = cleaned.get(kind) if kind else None
+        self.instance.subject_id = chosen.pk if chosen else None
+        return cleaned
+
+
+# Not in the model's Meta: a name that only this admin shows is no reason for a migration.
+QuotaLimit._meta.verbose_name = _("quota limit")
+QuotaLimit._meta.verbose_name_plural = _("quota limits")
 
 
 @admin.register(QuotaLimit)
 class QuotaLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = QuotaLimitForm
-    list_display = ("subject_kind", "subject_id", "model_key", "amount", "unit", "window")
-    list_filter = ("subject_kind", "unit", "window")
+    fields = ("subject_kind", "user", "group", "token", "model_key", "amount", "unit", "window", "time_zone")
+    list_display = ("__str__", "subject", "model_key")
+    search_fields = ("subject_name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[QuotaLimit]:
+        rows: QuerySet[QuotaLimit] = super().get_queryset(request)
+        names = {"user": (User, "username"), "group": (Group, "name"), "token": (ApiToken, "name")}
+        cases = [
+            When(subject_kind=kind, then=Subquery(model.objects.filter(pk=OuterRef("subject_id")).values(name)[:1]))  # type: ignore[attr-defined]
+            for kind, (model, name) in names.items()
+        ]
+        return rows.annotate(subject_name=Case(*cases, output_field=CharField()))
+
+    @admin.display(description=_("Applies to"), ordering="subject_name")
+    def subject(self, limit: QuotaLimit) -> str:
+        name = limit.subject_name  # type: ignore[attr-defined]
+        return f"{limit.get_subject_kind_display()} {name or ''}".strip()
 
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnly):
-    list_display = ("at", "model_key", "source", "group_name", "prompt_tokens", "thinking_tokens", "answer_tokens")
+    list_display = (
+        *("at", "person", "model_key", "source", "group_name"),
+        *("prompt_tokens", "thinking_tokens", "answer_tokens"),
+    )
     list_filter = ("source", "model_key")
     ordering = ("-at",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LedgerEntry]:
+        rows: QuerySet[LedgerEntry] = super().get_queryset(request)
+        found = User.objects.filter(ledger_id=OuterRef("ledger_id")).values("username")[:1]
+        return rows.annotate(person_name=Subquery(found))
+
+    @admin.display(description=_("Person"), empty_value="–")
+    def person(self, entry: LedgerEntry) -> str | None:
+        name: str | None = entry.person_name  # type: ignore[attr-defined]
+        return name
 
 
 def _is_superuser(request: HttpRequest) -> bool:

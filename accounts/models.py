@@ -107,6 +107,9 @@ class QuotaLimit(models.Model):
         ]
         indexes = [models.Index(fields=["subject_kind", "subject_id"], name="quotalimit_by_subject")]
 
+    def __str__(self) -> str:
+        return f"{self.amount} {self.get_unit_display()} / {self.get_window_display()}"
+
     def clean(self) -> None:
         """A zone that nobody knows would refuse every question that the limit applies to."""
         try:

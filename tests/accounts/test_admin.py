@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import tokens
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, LedgerEntry, QuotaLimit, User
 from chat import generation
 from chat.generation import Ask
 from chat.models import Conversation, Generation, Message
@@ -189,3 +189,58 @@ def test_a_staff_member_cannot_raise_himself_or_touch_an_admin(person: User, adm
     assert browser.post(address, {"password1": NEW, "password2": NEW}).status_code == 403
     browser.post("/admin/accounts/user/", {"action": "deactivate", "_selected_action": [admin_person.pk]})
     assert User.objects.get(pk=admin_person.pk).is_active
+
+
+def test_an_administrator_cannot_unmake_himself(admin: Client, admin_person: User) -> None:
+    address = f"/admin/accounts/user/{admin_person.pk}/change/"
+    for kept in ("is_active", "is_superuser"):
+        page = admin.post(address, {"username": admin_person.username, kept: "on"}).content.decode()
+        assert "You cannot take this from yourself" in page
+    fields = {"action": "deactivate", "_selected_action": [admin_person.pk]}
+    page = admin.post("/admin/accounts/user/", fields, follow=True).content.decode()
+    assert "You cannot deactivate yourself." in page
+    admin.post(f"/admin/accounts/user/{admin_person.pk}/delete/", {"post": "yes"})
+    admin.post("/admin/accounts/user/", fields | {"action": "delete_selected", "post": "yes"})
+    left = User.objects.get(pk=admin_person.pk)
+    assert left.is_active and left.is_superuser
+
+
+def test_a_limit_is_for_a_person_who_exists(admin: Client, person: User) -> None:
+    address = "/admin/accounts/quotalimit/add/"
+    limit = {"subject_kind": "user", "unit": "requests", "window": "day", "amount": "5", "time_zone": "UTC"}
+    for wrong in ({}, {"user": "999999"}, {"subject_kind": "everyone", "user": person.pk}):
+        assert admin.post(address, limit | wrong).status_code == 200
+    assert "quotalimit_amount" not in admin.post(address, limit | {"user": person.pk, "amount": "-1"}).content.decode()
+    assert not QuotaLimit.objects.exists()
+    assert admin.post(address, limit | {"user": person.pk}).status_code == 302
+    assert QuotaLimit.objects.get().subject_id == person.pk
+    page = admin.get("/admin/accounts/quotalimit/").content.decode()
+    assert "5 requests / day" in page and "user ann" in page
+
+
+def test_the_ledger_names_whoever_still_exists(admin: Client, person: User) -> None:
+    row = {"at": timezone.now(), "model_key": "m", "source": "web"}
+    LedgerEntry.objects.create(key="1", ledger_id=person.ledger_id, **row)
+    assert ">ann<" in admin.get("/admin/accounts/ledgerentry/").content.decode()
+    person.delete()
+    assert ">ann<" not in admin.get("/admin/accounts/ledgerentry/").content.decode()
+
+
+def test_a_person_is_deleted_with_all_that_was_said(admin: Client, answered: Generation) -> None:
+    address = f"/admin/accounts/user/{answered.user_id}/delete/"
+    asked = admin.get(address).content.decode()
+    assert "Are you sure" in asked and "PRIVATE" not in asked
+    assert admin.post(address, {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(pk=answered.user_id).exists() and not Conversation.objects.exists()
+
+
+def test_a_new_password_is_the_only_choice_there(admin: Client, person: User) -> None:
+    page = admin.get(reverse("admin:auth_user_password_change", args=[person.pk])).content.decode()
+    assert "password1" in page and "authentication" not in page
+
+
+def test_whoever_may_not_enter_is_told_so_in_our_words(person: User) -> None:
+    browser = Client()
+    browser.force_login(person, backend=BACKEND)
+    page = browser.get("/admin/", follow=True).content.decode()
+    assert "Only administrators come in here." in page and "authenticated as" not in page
