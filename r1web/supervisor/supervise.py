@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable
 from types import FrameType
 
 from r1web.supervisor import children, engine, health, programs, redis_server, settings_file, setup, site_settings
+from r1web.supervisor.arguments import ROOT
 from r1web.supervisor.crew import Crew
 from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.site import Site
@@ -167,6 +169,8 @@ class Supervisor:
         say(f"  Admin   {addresses[0]}/admin/")
         if link.startswith("/"):
             say(f"  Set-up  {addresses[0]}{link}   (once: makes the administrator)")
+        if self._site.data != ROOT / "var":
+            say(f"  Manage  R1WEB_DATA={shlex.quote(str(self._site.data))} bin/manage …")
         say(f"  Logs    {self._site.logs}   Ctrl-C ends the site.")
 
     def _end(self) -> None:

@@ -40,6 +40,7 @@ def test_the_terminal_names_the_chat_the_admin_and_the_set_up_link(site: SitePro
     assert f"Chat    {address}/" in site.output
     assert f"Admin   {address}/admin/" in site.output
     assert re.search(rf"Set-up  {address}/setup/\S+/", site.output)
+    assert f"Manage  R1WEB_DATA={site.data} bin/manage" in site.output
 
 
 def test_ready_means_that_the_health_check_passes(site: SiteProcess) -> None:
@@ -92,6 +93,18 @@ def test_manage_finds_the_running_sites_redis_and_database(site: SiteProcess) ->
     told = site.manage("shell", "-v0", "-c", script)
     assert str(site.data / "redis.sock") in told
     assert str(site.data / "db.sqlite3") in told
+
+
+def test_a_command_without_a_site_is_refused_in_one_sentence_and_makes_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = [sys.executable, str(ROOT / "manage.py"), "api_token", "list"]
+    bare = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    done = subprocess.run(command, capture_output=True, text=True, env=bare | {"R1WEB_DATA": str(data)})
+    assert done.returncode == 1
+    assert (
+        done.stderr == f"There is no site in {data} yet: start bin/up first, or name its directory with R1WEB_DATA.\n"
+    )
+    assert not data.exists()
 
 
 def nothing_is_left(site: SiteProcess, children: dict[str, psutil.Process]) -> None:
