@@ -36,6 +36,9 @@ class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("Address"),
         max_length=300,
         validators=[URLValidator(schemes=["http", "https"], message=_("Not an address."))],
+        help_text=_(
+            "An engine alone brings no model: bin/manage attach_engine URL --kind … --model … adds both in one step."
+        ),
     )
 
     class Meta:

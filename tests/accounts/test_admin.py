@@ -244,3 +244,13 @@ def test_whoever_may_not_enter_is_told_so_in_our_words(person: User) -> None:
     browser.force_login(person, backend=BACKEND)
     page = browser.get("/admin/", follow=True).content.decode()
     assert "Only administrators come in here." in page and "authenticated as" not in page
+
+
+def test_the_admin_has_the_look_that_the_person_chose(admin: Client, admin_person: User) -> None:
+    User.objects.filter(pk=admin_person.pk).update(theme="dark")
+    page = admin.get("/admin/").content.decode()
+    assert "css/look_dark.css" in page and "theme-toggle" not in page and "js/theme.js" not in page
+
+
+def test_adding_an_engine_names_the_command_that_brings_a_model_too(admin: Client) -> None:
+    assert "bin/manage attach_engine URL" in admin.get("/admin/models_admin/engine/add/").content.decode()
