@@ -120,6 +120,7 @@ class Runner:
         for text, tokens in _paces(delta) if live.work.tokens_per_second else [(delta.text, delta.tokens)]:
             self.writer.add(live.log, KINDS[delta.kind], text, tokens)
             await self._keep_pace(live)
+        await self.writer.keep_step()
 
     async def _keep_pace(self, live: Live) -> None:
         pace = live.work.tokens_per_second

@@ -116,6 +116,8 @@ class Writer:
         self._dirty: dict[Log, None] = {}
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._turn = asyncio.Event()
+        self._pause = MERGE_SECONDS
 
     def begin(self, log_: Log) -> None:
         """Tell the followers that an engine has the question."""
@@ -135,12 +137,19 @@ class Writer:
             await self._wake.wait()
             self._wake.clear()
             self._hurry.clear()
-            pause = min(MERGE_SECONDS_AT_MOST, max(MERGE_SECONDS, len(self._dirty) * MERGE_SECONDS_PER_LOG))
+            self._pause = min(MERGE_SECONDS_AT_MOST, max(MERGE_SECONDS, len(self._dirty) * MERGE_SECONDS_PER_LOG))
             is_written = await self.flush()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), pause if is_written else RETRY_SECONDS)
+                await asyncio.wait_for(self._hurry.wait(), self._pause if is_written else RETRY_SECONDS)
+            turn, self._turn = self._turn, asyncio.Event()
+            turn.set()
             if self._dirty:
                 self._wake.set()
+
+    async def keep_step(self) -> None:
+        """With many logs: wait until what was added is written. Reading on would cost as much for each token alone."""
+        if self._pause > MERGE_SECONDS:
+            await self._turn.wait()
 
     async def flush(self) -> bool:
         """Write what waits; False when Redis did not take it (it stays and is tried again)."""
