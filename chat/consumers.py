@@ -184,9 +184,11 @@ def _find(user: User, generation_id: UUID) -> tuple[Generation, int | None]:
 
 
 def _live(user: User) -> list[dict[str, Any]]:
-    rows = Generation.objects.filter(
-        user=user, state__in=Generation.LIVE, message__conversation__source="web"
-    ).select_related("message")[: protocol.WATCHED_PER_SOCKET]
+    rows = (
+        Generation.objects.filter(user=user, state__in=Generation.LIVE, message__conversation__source="web")
+        .select_related("message")
+        .defer("message__text", "message__thinking")[: protocol.WATCHED_PER_SOCKET]
+    )
     return [
         {
             "generation": row.pk,

@@ -141,7 +141,8 @@ def _digest(ask: Ask) -> str:
 
 
 def _replay(user: User, key: uuid.UUID, digest: str) -> Submitted | None:
-    found = Generation.objects.filter(user=user, client_key=key).select_related("message").first()
+    rows = Generation.objects.filter(user=user, client_key=key).select_related("message")
+    found = rows.defer("message__text", "message__thinking").first()
     if found is None or found.message is None:
         return None
     if found.request_digest != digest:

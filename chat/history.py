@@ -28,7 +28,8 @@ def conversation(user: User, conversation_id: uuid.UUID) -> Conversation:
 
 def generation_for(user: User, generation_id: uuid.UUID) -> Generation:
     rows = Generation.objects.filter(user=user, pk=generation_id, message__conversation__deleted_at__isnull=True)
-    found = rows.select_related("message").first()
+    # Without the texts: a socket asks this for everything it watches, and each may be megabytes.
+    found = rows.select_related("message").defer("message__text", "message__thinking").first()
     if found is None:
         raise NotFound
     return found
