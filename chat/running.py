@@ -69,7 +69,9 @@ class Runner:
                 await live.reader
             await self._finish(live)
         finally:
-            self.live.pop(generation_id, None)
+            # What was put back may run here again already.
+            if self.live.get(generation_id) is live:
+                del self.live[generation_id]
 
     async def _claim(self, generation_id: uuid.UUID, attempt: int) -> Work | None:
         """What cannot be begun ends with its reason; where the database is away, the sweep sends it again."""

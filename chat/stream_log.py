@@ -147,9 +147,13 @@ class Writer:
                 self._wake.set()
 
     async def keep_step(self) -> None:
-        """With many logs: wait until what was added is written. Reading on would cost as much for each token alone."""
+        """With many logs: wait until what was added is written. Reading on would cost as much for each token alone.
+
+        Not longer than two turns: a Redis that hangs must not hold up the reading, whose text the runner keeps.
+        """
         if self._pause > MERGE_SECONDS:
-            await self._turn.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._turn.wait(), 2 * MERGE_SECONDS_AT_MOST)
 
     async def flush(self) -> bool:
         """Write what waits; False when Redis did not take it (it stays and is tried again)."""
