@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.admin import ReadOnly
+from accounts.accounting_admin import ReadOnly
 from chat import generation
 from chat.models import Conversation, Generation
 

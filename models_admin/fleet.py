@@ -21,13 +21,11 @@ LOCAL_HOST = "local"
 
 @dataclass(frozen=True)
 class Choice:
-    """A model that a person may ask for. `slots` counts all of its warm deployments."""
+    """A model that a person may ask for; warm where any of its deployments is."""
 
     key: str
     name: str
     is_warm: bool
-    slots: int
-    is_demo: bool
 
 
 def local_host() -> Host:
@@ -80,11 +78,9 @@ def choices() -> list[Choice]:
     found = []
     for model in CatalogueModel.objects.filter(is_visible=True).prefetch_related("artifacts__deployments"):
         deployments = [d for a in model.artifacts.all() for d in a.deployments.all()]
-        warm = [d for d in deployments if d.state == Deployment.State.WARM]
+        is_warm = any(d.state == Deployment.State.WARM for d in deployments)
         if deployments:
-            slots = sum(d.slots for d in warm)
-            is_demo = model.key == "r1-tiny"
-            found.append(Choice(model.key, model.name, bool(warm), slots, is_demo))
+            found.append(Choice(model.key, model.name, is_warm))
     return sorted(found, key=lambda choice: (not choice.is_warm, choice.name))
 
 
