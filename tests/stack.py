@@ -203,6 +203,7 @@ class Stack:
             "R1WEB_WAITING_PER_USER": "1000",
             "R1WEB_DRAIN_SECONDS": "20",
             "DJANGO_SETTINGS_MODULE": "r1web.settings",
+            "MALLOC_ARENA_MAX": "2",  # as bin/up starts them
             "PYTHONPATH": str(ROOT),
             **more,
         }
