@@ -13,7 +13,10 @@ from models_admin.models import Deployment, Worker
 
 
 class Conversation(models.Model):
-    """A tree of messages. Scripts' calls are conversations too, with source `api`, and are purged."""
+    """A tree of messages. Scripts' calls are conversations too, with source `api`, and are purged.
+
+    `is_local_only`: nothing of it may be sent to a cloud.
+    """
 
     class Source(models.TextChoices):
         WEB = "web", _("page")
@@ -26,6 +29,7 @@ class Conversation(models.Model):
     title = models.CharField(_("title"), max_length=200, blank=True)
     model_key = models.CharField(_("model"), max_length=200, blank=True)
     source = models.CharField(_("source"), max_length=4, choices=Source, default=Source.WEB)
+    is_local_only = models.BooleanField(_("local only"), default=False)
     active_leaf = models.ForeignKey("Message", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     last_activity_at = models.DateTimeField(_("last activity"), auto_now_add=True)

@@ -41,11 +41,20 @@ class Worker(models.Model):
 
 
 class Engine(models.Model):
-    """A server that runs models. `secret` is encrypted; it is written by forms and never shown."""
+    """A server that runs models. `secret` is encrypted; it is written by forms and never shown.
+
+    `facts` is what the engine said of itself at `facts_at` (shape: `engine_facts.Facts`).
+    """
 
     class Kind(models.TextChoices):
+        OLLAMA = "ollama", "Ollama"
+        VLLM = "vllm", "vLLM"
+        SGLANG = "sglang", "SGLang"
         LLAMA_CPP = "llama.cpp", "llama.cpp"
+        DEEPSEEK = "deepseek", "DeepSeek API"
         OPENAI_COMPATIBLE = "openai-compatible", _("OpenAI-compatible")
+
+    CLOUD = (Kind.DEEPSEEK,)
 
     host = models.ForeignKey(Host, models.PROTECT, related_name="engines", verbose_name=_("host"))
     kind = models.CharField(_("kind"), max_length=30, choices=Kind)
@@ -53,6 +62,8 @@ class Engine(models.Model):
     secret = models.TextField(blank=True, default="", editable=False)
     is_launched = models.BooleanField(_("launched by the site"), default=False)
     build = models.CharField(_("build"), max_length=120, blank=True)
+    facts = models.JSONField(default=dict, editable=False)
+    facts_at = models.DateTimeField(_("asked"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("engine")
@@ -61,6 +72,31 @@ class Engine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} · {self.base_url}"
+
+
+class EngineChange(models.Model):
+    """An engine is not what it was: another version, or another model behind the same name."""
+
+    class What(models.TextChoices):
+        VERSION = "version", _("version")
+        MODEL = "model", _("model")
+        CONTEXT = "context", _("context")
+        SLOTS = "slots", _("slots")
+        KIND = "kind", _("kind")
+
+    engine = models.ForeignKey(Engine, models.CASCADE, related_name="changes", verbose_name=_("engine"))
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+    what = models.CharField(_("what"), max_length=10, choices=What)
+    before = models.CharField(_("before"), max_length=200, blank=True)
+    after = models.CharField(_("after"), max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("change of an engine")
+        verbose_name_plural = _("changes of engines")
+        ordering = ("-at",)
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.before} → {self.after}"
 
 
 class CatalogueModel(models.Model):
@@ -82,14 +118,25 @@ class CatalogueModel(models.Model):
 
 
 class Artifact(models.Model):
-    """A model's files in one format and quantisation, pinned by digest where it is known."""
+    """A model's files in one format and quantisation, pinned by digest where it is known.
+
+    `upstream_digest` is what the same name means at its source now: shown where it differs, never followed.
+    """
+
+    class Source(models.TextChoices):
+        OLLAMA = "ollama", "Ollama"
+        HF = "hf", "Hugging Face"
+        GGUF = "gguf", "GGUF"
+        API = "api", "API"
 
     model = models.ForeignKey(CatalogueModel, models.CASCADE, related_name="artifacts")
-    source = models.CharField(max_length=10, default="api")
+    source = models.CharField(max_length=10, choices=Source, default=Source.API)
     ref = models.CharField(max_length=300)
     digest = models.CharField(max_length=100, blank=True, default="")
     quantisation = models.CharField(max_length=40, blank=True, default="")
     bytes = models.BigIntegerField(null=True)
+    upstream_digest = models.CharField(max_length=100, blank=True, default="")
+    upstream_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["source", "ref", "digest"], name="artifact_one_per_digest")]
@@ -102,6 +149,7 @@ class Deployment(models.Model):
     """An artifact on an engine with a context (tokens per slot) and a number of slots.
 
     `tokens_per_second` paces the stream to readers where the engine is too fast to be watched; null = as it comes.
+    `expected_bytes` of memory by our own sum before loading, `measured_bytes` by the engine's word after it.
     """
 
     class State(models.TextChoices):
@@ -119,6 +167,8 @@ class Deployment(models.Model):
     state = models.CharField(_("state"), max_length=12, choices=State, default=State.WARM)
     state_since = models.DateTimeField(_("since"), auto_now_add=True)
     tokens_per_second = models.PositiveIntegerField(_("paced to tokens/s"), null=True, blank=True)
+    expected_bytes = models.BigIntegerField(_("memory expected"), null=True, editable=False)
+    measured_bytes = models.BigIntegerField(_("memory measured"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("deployment")
@@ -158,3 +208,38 @@ class SlotLease(models.Model):
             models.UniqueConstraint(F("deployment"), F("number"), name="slotlease_one_holder_per_slot"),
             models.CheckConstraint(condition=Q(number__gte=1), name="slotlease_counts_from_one"),
         ]
+
+
+class PriceRow(models.Model):
+    """What a cloud asks for a million tokens, in millionths of `currency`, from a moment on and in a part of the day."""
+
+    class Tier(models.TextChoices):
+        ALWAYS = "always", _("always")
+        PEAK = "peak", _("peak")
+        OFF_PEAK = "off_peak", _("off-peak")
+
+    engine_kind = models.CharField(_("kind"), max_length=30, choices=Engine.Kind, default=Engine.Kind.DEEPSEEK)
+    model_name = models.CharField(_("model"), max_length=200)
+    valid_from = models.DateTimeField(_("valid from"))
+    valid_to = models.DateTimeField(_("valid to"), null=True, blank=True)
+    tier = models.CharField(_("tier"), max_length=10, choices=Tier, default=Tier.ALWAYS)
+    currency = models.CharField(_("currency"), max_length=3, default="USD")
+    cached_micro = models.BigIntegerField(_("prompt from the cache"))
+    prompt_micro = models.BigIntegerField(_("prompt"))
+    output_micro = models.BigIntegerField(_("output"))
+
+    class Meta:
+        verbose_name = _("price")
+        verbose_name_plural = _("prices")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["engine_kind", "model_name", "valid_from", "tier"], name="pricerow_one_per_moment"
+            ),
+            models.CheckConstraint(
+                condition=Q(cached_micro__gte=0, prompt_micro__gte=0, output_micro__gte=0),
+                name="pricerow_is_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_name} {self.valid_from:%Y-%m-%d} {self.tier}"
