@@ -8,11 +8,12 @@ from typing import cast
 
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.crypto import salted_hmac
 
 from chat import history, settlement
 from chat.models import Generation, Message
 from models_admin.backends import base
-from models_admin.models import Deployment
+from models_admin.models import Deployment, Engine
 from models_admin.probing import endpoint_of
 
 State = Generation.State
@@ -49,7 +50,7 @@ def claim(generation_id: uuid.UUID, attempt: int, worker_id: int) -> Work | None
 
 def _work(generation_id: uuid.UUID) -> Work:
     row = Generation.objects.select_related(
-        "deployment__engine", "deployment__artifact__model", "message__conversation"
+        "user", "deployment__engine", "deployment__artifact__model", "message__conversation"
     ).get(pk=generation_id)
     answer, deployment = row.message, row.deployment
     if answer is None or deployment is None:
@@ -79,4 +80,11 @@ def _request(row: Generation, answer: Message, deployment: Deployment) -> base.C
         seed=options.get("seed"),
         stop=tuple(options.get("stop") or ()),
         think=options.get("think", "auto"),
+        context_tokens=deployment.context_tokens,
+        end_user=pseudonym(row.user_id) if deployment.engine.kind in Engine.CLOUD else "",
     )
+
+
+def pseudonym(user_id: int) -> str:
+    """A person as a cloud sees him: always the same, and nobody without the site's secret key finds out who."""
+    return salted_hmac("r1web.cloud.end-user", str(user_id), algorithm="sha256").hexdigest()

@@ -94,10 +94,10 @@ class Runner:
             stream = self._driver(live.work.endpoint).chat(live.work.request)
             async with contextlib.aclosing(stream):
                 async for item in stream:
-                    if isinstance(item, base.Finish):
-                        live.finish = item
-                    else:
+                    if isinstance(item, base.Delta):
                         await self._take(live, item)
+                    elif isinstance(item, base.Finish):
+                        live.finish = item
         except base.BackendError as error:
             live.error = error
         except Exception:  # a driver that stumbles over what an engine sends must not leave an answer without an end

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 
 from models_admin import fleet, secrets
 from models_admin.backends import DRIVERS, open_driver
-from models_admin.backends.base import BackendError, Endpoint, EngineFacts, Health, WrongKey
+from models_admin.backends.base import BackendError, Endpoint, Health, WrongKey
+from models_admin.backends.facts import EngineFacts
 from models_admin.backends.http_client import base_of
 from models_admin.backends.llama_cpp import names_of
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('chat', '0001_tables_of_the_stream'),
+        ("chat", "0001_tables_of_the_stream"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='conversation',
-            name='is_local_only',
-            field=models.BooleanField(default=False, verbose_name='local only'),
+            model_name="conversation",
+            name="is_local_only",
+            field=models.BooleanField(default=False, verbose_name="local only"),
         ),
     ]

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from models_admin.backends.base import BadRequest, Driver, Endpoint
+from models_admin.backends.deepseek import DeepSeek
 from models_admin.backends.llama_cpp import LlamaCpp
+from models_admin.backends.ollama import Ollama
 from models_admin.backends.openai_compatible import OpenAICompatible
+from models_admin.backends.sglang import SGLang
+from models_admin.backends.vllm import VLLM
 
-DRIVERS: dict[str, Callable[[Endpoint], Driver]] = {
+DRIVERS: dict[str, type[Driver]] = {
+    "ollama": Ollama,
+    "vllm": VLLM,
+    "sglang": SGLang,
     "llama.cpp": LlamaCpp,
+    "deepseek": DeepSeek,
     "openai-compatible": OpenAICompatible,
 }
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
-Role = Literal["system", "user", "assistant"]
+from models_admin.backends.facts import Capabilities, EngineFacts, LoadedModel, ModelFacts, PullStep, ServedModel
+
+Role = Literal["system", "user", "assistant", "tool"]
 Think = Literal["auto", "on", "off"]
+Effort = Literal["low", "medium", "high", "max"]
 Channel = Literal["thinking", "answer"]
-Ending = Literal["stop", "length"]
+Ending = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class BackendError(Exception):
@@ -58,7 +61,7 @@ class ContextTooLong(BackendError):
 
 
 class BadRequest(BackendError):
-    """The engine refuses this request and would refuse it again."""
+    """The engine refuses this request and would refuse it again, or what answers is no such engine."""
 
     code = "bad_request"
 
@@ -69,6 +72,12 @@ class WrongKey(BackendError):
     code = "wrong_key"
 
 
+class OutOfCredit(BackendError):
+    """The account behind the key is used up: nothing more can be asked until somebody pays."""
+
+    code = "out_of_credit"
+
+
 class BrokeOff(BackendError):
     """The answer had begun and did not come to its end."""
 
@@ -77,14 +86,59 @@ class BrokeOff(BackendError):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model wishes: `arguments` is JSON text as the model wrote it, not checked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may wish to be called; `parameters` is a JSON schema as text."""
+
+    name: str
+    description: str = ""
+    parameters: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
+    """One turn. `tool_calls` belong to the assistant, `tool_call_id` to the tool's answer.
+
+    `thinking` is sent only where an engine demands it (DeepSeek: in turns with tool calls).
+    """
+
     role: Role
     content: str
+    thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What the answer holds already, to be gone on from. `answer` None: the thought is open; "": it is closed."""
+
+    thinking: str = ""
+    answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JsonFormat:
+    """An answer that is JSON; `schema` is a JSON schema as text, empty = any object."""
+
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One wish for an answer, in no engine's own words. None = the engine's default."""
+    """One wish for an answer, in no engine's own words. None = the engine's default.
+
+    `context_tokens` is the deployment's, for engines that would load the model anew for another one.
+    `end_user` is a pseudonym for clouds that keep their users' caches apart, never a name.
+    """
 
     model: str
     messages: tuple[ChatMessage, ...]
@@ -94,7 +148,12 @@ class ChatRequest:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     think: Think = "auto"
-    response_format: dict[str, Any] | None = None
+    effort: Effort | None = None
+    response_format: JsonFormat | None = None
+    tools: tuple[Tool, ...] = ()
+    prefix: Prefix | None = None
+    context_tokens: int | None = None
+    end_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,37 +192,14 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A model as the engine lists it; `context_tokens` for one answer, where it says so."""
-
-    name: str
-    context_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SlotState:
-    number: int
-    is_busy: bool
-    context_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class EngineFacts:
-    """What an engine says of itself; None where it says nothing. Context is tokens per slot."""
-
-    slots: int | None = None
-    context_tokens: int | None = None
-    build: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: to connect, until the first token, between tokens after it, for a short question."""
+    """Seconds: to connect, until the first token, between tokens after it, for a short question, for a load."""
 
     connect: float = 3.0
     first_token: float = 300.0
     silence: float = 60.0
     question: float = 5.0
+    load: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,23 +212,64 @@ class Endpoint:
     limits: Limits = Limits()
 
 
-class Driver(Protocol):
-    """One engine, one HTTP client, one event loop. Every method raises only `BackendError`."""
+Item = Delta | ToolCall | Finish
 
+
+class Driver(Protocol):
+    """One engine, one HTTP client, one event loop. Every method raises only `BackendError`.
+
+    `capabilities` says what the engine can do at best; `inspect` narrows it for a model.
+    """
+
+    capabilities: ClassVar[Capabilities]
     endpoint: Endpoint
 
-    def chat(self, request: ChatRequest) -> AsyncGenerator[Delta | Finish, None]:
+    def __init__(self, endpoint: Endpoint) -> None: ...
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Item, None]:
         """Stream an answer; the last item is a `Finish`. Closing the generator frees the engine's slot."""
         ...
 
     async def health(self) -> Health: ...
 
+    async def facts(self) -> EngineFacts:
+        """Version, slots, context, load and balance, as far as the engine tells them."""
+        ...
+
     async def models(self) -> tuple[ServedModel, ...]: ...
 
-    async def slots(self) -> tuple[SlotState, ...]: ...
+    async def inspect(self, model: str) -> ModelFacts:
+        """What the engine knows of one model. Raises ModelMissing."""
+        ...
 
-    async def facts(self) -> EngineFacts: ...
+    async def loaded(self) -> tuple[LoadedModel, ...]:
+        """The models in memory and what they take of it, as far as the engine tells it."""
+        ...
 
-    async def count_prompt(self, request: ChatRequest) -> int | None: ...
+    async def count_prompt(self, request: ChatRequest) -> int | None:
+        """Tokens of the prompt by the engine's own template and tokenizer; None where it has no such count."""
+        ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Loads(Protocol):
+    """A driver whose engine loads and unloads on demand (`capabilities.load`)."""
+
+    async def load(self, model: str, *, context_tokens: int | None = None, keep_seconds: int | None = None) -> None:
+        """Returns when the model is in memory. `keep_seconds` idle before it goes again, −1 = for ever."""
+        ...
+
+    async def unload(self, model: str) -> None:
+        """Returns when the engine no longer lists the model as loaded."""
+        ...
+
+
+@runtime_checkable
+class Pulls(Protocol):
+    """A driver whose engine fetches models itself (`capabilities.pull`)."""
+
+    def pull(self, model: str) -> AsyncGenerator[PullStep, None]:
+        """Steps until the model is there, verified by the engine; closing the generator pauses the download."""
+        ...

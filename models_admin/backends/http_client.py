@@ -18,11 +18,14 @@ import httpx
 import msgspec
 from httpx_aiohttp import AiohttpTransport
 
+from models_admin.backends.addresses import AddressForbidden, GuardedResolver, require_allowed
 from models_admin.backends.base import BackendError, BadRequest, BrokeOff, Endpoint, Unreachable
-from models_admin.backends.openai_wire import read_error
+from models_admin.backends.wire_errors import read_error
 
 _TLS = ssl.create_default_context()  # reading the certificates takes 50 ms: once
 _MAX_ERROR_BYTES = 64 * 1024
+# vLLM's metrics have 62 kB, SGLang's settings 37; Ollama's list of a thousand models half a megabyte.
+_MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _NOT_SET = math.inf
 _TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, TimeoutError, OSError)
 
@@ -34,7 +37,7 @@ def base_of(url: str) -> str:
 
 def _session() -> aiohttp.ClientSession:
     # limit 0: aiohttp's default of 100 connections would queue the 101st stream without a word.
-    connector = aiohttp.TCPConnector(limit=0, ssl=_TLS)
+    connector = aiohttp.TCPConnector(limit=0, ssl=_TLS, resolver=GuardedResolver())
     return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector)
 
 
@@ -43,6 +46,7 @@ class EngineHttp:
 
     def __init__(self, endpoint: Endpoint, *, closes_streams: bool = False) -> None:
         self.limits = endpoint.limits
+        self._key = endpoint.key
         headers = {"Accept-Encoding": "identity"}
         if endpoint.key:
             headers["Authorization"] = f"Bearer {endpoint.key}"
@@ -55,29 +59,52 @@ class EngineHttp:
                 headers=headers,
                 transport=AiohttpTransport(client=_session, verify=_TLS, trust_env=False),
                 timeout=httpx.Timeout(None, connect=self.limits.connect),
+                follow_redirects=False,
                 trust_env=False,
             )
+            require_allowed(self._client.base_url.host)
 
-    async def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    async def ask(self, path: str, body: dict[str, Any] | None = None, *, seconds: float | None = None) -> Any:
         """JSON from a short question (POST with a body, else GET). Raises BackendError."""
-        content = await self.ask_bytes(path, body)
+        content = await self.ask_bytes(path, body, seconds=seconds)
         try:
             return msgspec.json.decode(content) if content else {}
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadRequest(f"{path} answered no JSON: {content[:80]!r}") from error
+            raise BadRequest(f"{path} answered no JSON: {self._plain(content[:80])!r}") from error
 
-    async def ask_bytes(self, path: str, body: dict[str, Any] | None = None) -> bytes:
+    async def ask_fields(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Like `ask`, where anything but an object means that no engine of the kind answers there."""
+        answer = await self.ask(path, body)
+        if not isinstance(answer, dict):
+            raise BadRequest(f"{path} answered no object")
+        return answer
+
+    async def ask_bytes(self, path: str, body: dict[str, Any] | None = None, *, seconds: float | None = None) -> bytes:
+        """The bytes of a whole answer; `seconds` for all of it, by default the limit of a question."""
         with _told_as_ours():
-            async with asyncio.timeout(self.limits.question):
-                response = await self._client.request(
-                    "GET" if body is None else "POST",
-                    path,
-                    content=None if body is None else msgspec.json.encode(body),
-                    headers={"Connection": "close"},
-                )
+            request = self._client.build_request(
+                "GET" if body is None else "POST",
+                path,
+                content=None if body is None else msgspec.json.encode(body),
+                headers={"Connection": "close", "Content-Type": "application/json"},
+            )
+            async with asyncio.timeout(seconds or self.limits.question):
+                response = await self._client.send(request, stream=True)
+                try:
+                    content = await _read(response, _MAX_ANSWER_BYTES)
+                finally:
+                    await response.aclose()
         if response.status_code != 200:
-            raise read_error(response.status_code, response.content, retry_after=response.headers.get("retry-after"))
-        return response.content
+            raise self._error(response, content)
+        if len(content) > _MAX_ANSWER_BYTES:
+            raise BadRequest(f"{path} answered more than {_MAX_ANSWER_BYTES} bytes")
+        return content
+
+    def without_key(self, error: BackendError) -> BackendError:
+        """An engine may write our key into its error; it goes no further."""
+        if self._key:
+            error.args = tuple(arg.replace(self._key, "[key]") if isinstance(arg, str) else arg for arg in error.args)
+        return error
 
     @asynccontextmanager
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[ChunkStream]:
@@ -91,6 +118,8 @@ class EngineHttp:
         try:
             if response.status_code != 200:
                 raise await self._refusal(response)
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise BadRequest("the answer is compressed, which nobody asked for")
             async with aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw())) as chunks:
                 stream = ChunkStream(chunks, self.limits.first_token, self.limits.silence)
                 try:
@@ -104,14 +133,28 @@ class EngineHttp:
         await self._client.aclose()
 
     async def _refusal(self, response: httpx.Response) -> BackendError:
-        body = b""
         with _told_as_ours():
             async with asyncio.timeout(self.limits.question):
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > _MAX_ERROR_BYTES:
-                        break
-        return read_error(response.status_code, body, retry_after=response.headers.get("retry-after"))
+                content = await _read(response, _MAX_ERROR_BYTES)
+        return self._error(response, content)
+
+    def _error(self, response: httpx.Response, content: bytes) -> BackendError:
+        return self.without_key(
+            read_error(response.status_code, content, retry_after=response.headers.get("retry-after"))
+        )
+
+    def _plain(self, content: bytes) -> bytes:
+        return content.replace(self._key.encode(), b"[key]") if self._key else content
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
+    """The body as it is on the wire, up to a chunk more than `limit` bytes: nothing is unpacked for anybody."""
+    content = bytearray()
+    async for chunk in response.aiter_raw():
+        content += chunk
+        if len(content) > limit:
+            break
+    return bytes(content)
 
 
 class ChunkStream:
@@ -126,17 +169,17 @@ class ChunkStream:
         "_deadline",
         "_is_silent",
         "_loop",
-        "_silence",
         "_timer",
         "_waiting",
         "_watch_seconds",
         "has_begun",
+        "silence",
     )
 
     def __init__(self, chunks: AsyncGenerator[bytes, None], first_token: float, silence: float) -> None:
         self._chunks = chunks
         self._loop = asyncio.get_running_loop()
-        self._silence = silence
+        self.silence = silence
         self._deadline = self._loop.time() + first_token
         self._watch_seconds = min(first_token, silence) / 4
         self._timer = self._loop.call_later(self._watch_seconds, self._watch)
@@ -152,7 +195,7 @@ class ChunkStream:
         """The next bytes; None at the end. Raises BrokeOff, or Unreachable before the first token."""
         self._waiting = asyncio.current_task()
         if self._deadline == _NOT_SET:  # from now: a reader may have taken its time in between
-            self._deadline = self._loop.time() + self._silence
+            self._deadline = self._loop.time() + self.silence
         try:
             return await self._chunks.__anext__()
         except StopAsyncIteration:
@@ -183,11 +226,24 @@ def _told_as_ours() -> Iterator[None]:
         yield
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise BadRequest(f"not an address: {error}") from error
+    except AddressForbidden as error:
+        raise BadRequest(str(error)) from error
     except _TRANSPORT_ERRORS as error:
         raise _as_ours(error) from error
 
 
 def _as_ours(error: Exception, *, has_begun: bool = False) -> BackendError:
     cause = (error.__cause__ if isinstance(error, httpx.HTTPError) else None) or error
+    if forbidden := _forbidden_behind(cause):
+        return BadRequest(str(forbidden))
     text = f"{type(cause).__name__}: {cause}"
     return BrokeOff(text) if has_begun else Unreachable(text)
+
+
+def _forbidden_behind(error: BaseException | None) -> AddressForbidden | None:
+    """aiohttp wraps what its resolver raises."""
+    while error is not None:
+        if isinstance(error, AddressForbidden):
+            return error
+        error = error.__cause__ or getattr(error, "os_error", None)
+    return None

@@ -1,42 +1,35 @@
-"""The OpenAI-compatible wire, as pure functions: request body, event lines, error bodies, usage.
+"""The OpenAI-compatible wire, as pure functions and structs: request bodies, event lines, usage.
 
-Every driver shares these; none of them knows a client or an engine.
+Several drivers share these; none of them knows a client or an engine.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
-from models_admin.backends.base import (
-    BackendError,
-    BadRequest,
-    BrokeOff,
-    ChatMessage,
-    ChatRequest,
-    ContextTooLong,
-    ModelMissing,
-    Overloaded,
-    Unreachable,
-    Usage,
-    WrongKey,
-)
+from models_admin.backends.base import BadRequest, BrokeOff, ChatMessage, ChatRequest, JsonFormat, Tool, Usage
+from models_admin.backends.control_tokens import neutralise
 
 # An event of a real engine has 250 bytes; a line that never ends would eat the runner.
 MAX_LINE_BYTES: Final = 1024 * 1024
+# The longest real stretch without an event is a proxy's error page; an endless body would run for ever.
+MAX_NOISE_BYTES: Final = 1024 * 1024
 
-# Control tokens of the model families in use; an engine reads them wherever they stand in the text.
-_CONTROL = re.compile(
-    r"<(?=[|｜][^<>]*[|｜]>"
-    r"|/?(?:think|s|bos|eos|pad|unk|mask|tool_call|tool_response|start_of_turn|end_of_turn)>)"
-)
-_ZERO_WIDTH_SPACE: Final = "\u200b"
-_LIMIT = re.compile(r"context (?:length|size|window)\D{0,12}(\d+)", re.IGNORECASE)
-_TOKENS = re.compile(r"(\d+)(?: input| prompt)?[ -]tokens?\b", re.IGNORECASE)
-_MODEL_GONE = re.compile(r"model\b.*(?:not exist|not found|not served|unknown)", re.IGNORECASE | re.DOTALL)
+
+class WireFunction(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class WireToolCall(msgspec.Struct, gc=False):
+    """A piece of a call; pieces with the same `index` belong together."""
+
+    index: int = 0
+    id: str | None = None
+    function: WireFunction | None = None
 
 
 class WireDelta(msgspec.Struct, gc=False):
@@ -45,10 +38,12 @@ class WireDelta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    tool_calls: list[WireToolCall] | None = None
 
 
 class WireChoice(msgspec.Struct, gc=False):
     delta: WireDelta | None = None
+    text: str | None = None  # of /v1/completions
     finish_reason: str | None = None
 
 
@@ -85,26 +80,43 @@ class Event(msgspec.Struct, gc=False):
 _decode_event = msgspec.json.Decoder(Event).decode
 
 
-def neutralise(text: str) -> str:
-    """Text in which no control token is left and which every engine can read.
-
-    A zero-width space behind `<` keeps the look; NUL and lone surrogates become U+FFFD.
-    """
-    clean = text.replace("\0", "\ufffd") if "\0" in text else text
-    if not clean.isascii():
-        clean = clean.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _CONTROL.sub("<" + _ZERO_WIDTH_SPACE, clean) if "<" in clean else clean
+def messages_body(messages: tuple[ChatMessage, ...], *, with_thinking: bool = False) -> list[dict[str, Any]]:
+    """Turns for the wire. Thinking goes along in turns with tool calls only, and only where it is demanded."""
+    return [_message(message, with_thinking=with_thinking) for message in messages]
 
 
-def messages_body(messages: tuple[ChatMessage, ...]) -> list[dict[str, str]]:
-    return [{"role": message.role, "content": neutralise(message.content)} for message in messages]
+def _message(message: ChatMessage, *, with_thinking: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"role": message.role, "content": neutralise(message.content)}
+    if message.tool_calls:
+        row["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+        if with_thinking:
+            row["reasoning_content"] = neutralise(message.thinking)
+    if message.tool_call_id:
+        row["tool_call_id"] = message.tool_call_id
+    return row
 
 
-def chat_body(request: ChatRequest) -> dict[str, Any]:
+def chat_body(request: ChatRequest, *, with_thinking: bool = False) -> dict[str, Any]:
     """The body of a streamed chat request; fields that are None are left to the engine."""
-    body: dict[str, Any] = {
+    body = {
+        **sampling_body(request),
+        "messages": messages_body(request.messages, with_thinking=with_thinking),
+        "tools": tools_body(request.tools) or None,
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def completion_body(request: ChatRequest, prompt: str | list[int]) -> dict[str, Any]:
+    """The body of a streamed raw completion: the prompt is ready, the template's work is done."""
+    return {**sampling_body(request), "prompt": prompt}
+
+
+def sampling_body(request: ChatRequest) -> dict[str, Any]:
+    body = {
         "model": request.model,
-        "messages": messages_body(request.messages),
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": request.max_tokens,
@@ -112,18 +124,49 @@ def chat_body(request: ChatRequest) -> dict[str, Any]:
         "top_p": request.top_p,
         "seed": request.seed,
         "stop": [neutralise(text) for text in request.stop] or None,
-        "response_format": request.response_format,
+        "response_format": format_body(request.response_format),
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def format_body(wish: JsonFormat | None) -> dict[str, Any] | None:
+    if wish is None:
+        return None
+    if not wish.schema:
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": read_schema(wish.schema)}}
+
+
+def read_schema(text: str) -> Any:
+    """A JSON schema from its text. Raises BadRequest."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise BadRequest("the schema is no JSON") from error
+
+
+def tools_body(tools: tuple[Tool, ...]) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": read_schema(tool.parameters),
+            },
+        }
+        for tool in tools
+    ]
 
 
 class LineReader:
     """Cuts a byte stream at line ends and reads the events in it."""
 
-    __slots__ = ("_rest", "is_done")
+    __slots__ = ("_noise", "_rest", "is_done")
 
     def __init__(self) -> None:
         self._rest = b""
+        self._noise = 0  # bytes since the last event
         self.is_done = False
 
     def feed(self, chunk: bytes) -> Iterator[Event]:
@@ -132,12 +175,16 @@ class LineReader:
         self._rest = lines.pop()
         if len(self._rest) > MAX_LINE_BYTES:
             raise BrokeOff(f"a line of more than {MAX_LINE_BYTES} bytes")
+        self._noise += len(chunk)
         for line in lines:
             if line.startswith(b"data:"):
+                self._noise = 0
                 if line[5:].strip() == b"[DONE]":
                     self.is_done = True
                     return
                 yield read_event(line[5:])
+        if self._noise > MAX_NOISE_BYTES:
+            raise BrokeOff(f"{self._noise} bytes without an event")
 
 
 def read_event(payload: bytes) -> Event:
@@ -152,7 +199,8 @@ def read_usage(usage: WireUsage | None, *, thinking_count: int, answer_count: in
     """The engine's totals, split by its own figure if it gives one, else in the ratio of our counts."""
     if usage is None:
         return Usage(0, 0, thinking_count, answer_count)
-    written = usage.completion_tokens
+    # Some engines leave the thought out of their count (Ollama with a format): what came, came.
+    written = max(usage.completion_tokens, thinking_count + answer_count)
     counted = thinking_count + answer_count
     details = usage.completion_tokens_details
     told = details.reasoning_tokens if details else None
@@ -162,62 +210,3 @@ def read_usage(usage: WireUsage | None, *, thinking_count: int, answer_count: in
         thinking = round(written * thinking_count / counted) if counted else 0
     cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
     return Usage(usage.prompt_tokens, cached or usage.prompt_cache_hit_tokens or 0, thinking, written - thinking)
-
-
-def read_error(status: int, body: bytes, *, retry_after: str | None = None) -> BackendError:
-    """The error behind an HTTP status and any of the bodies in use: nested, flat, a bare string, not JSON."""
-    fields = error_fields(body)
-    message = _text(fields.get("message")) or body[:200].decode("utf-8", "replace")
-    if status in (401, 403):
-        return WrongKey(message)
-    if status in (429, 503):
-        return Overloaded(message, retry_after=_seconds(retry_after))
-    if status in (404, 400, 413, 422):
-        return _refusal(status, message, fields)
-    return Unreachable(f"HTTP {status}: {message}") if status >= 500 else BadRequest(f"HTTP {status}: {message}")
-
-
-def read_stream_error(error: object) -> BackendError:
-    """The error inside an event of a stream that began with 200; `code` is the status it would have had."""
-    code = error.get("code") if isinstance(error, dict) else None
-    status = int(code) if isinstance(code, int | str) and str(code).isdecimal() else 500
-    return read_error(status, msgspec.json.encode({"error": error}))
-
-
-def error_fields(body: bytes) -> dict[str, Any]:
-    """`{"error": {…}}`, `{"error": "…"}`, `{"message": …}` or anything else, as one flat dict."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return {}
-    inner = value.get("error", value) if isinstance(value, dict) else value
-    return inner if isinstance(inner, dict) else {"message": inner}
-
-
-def _refusal(status: int, message: str, fields: dict[str, Any]) -> BackendError:
-    kind = _text(fields.get("type"))
-    if kind == "exceed_context_size_error" or _is_about_length(message):
-        limit, asked = fields.get("n_ctx"), fields.get("n_prompt_tokens")  # llama.cpp; the others only write a sentence
-        if limit is None and (told := _LIMIT.search(message)):
-            limit = int(told[1])
-            asked = max((int(n) for n in _TOKENS.findall(message) if int(n) != limit), default=None)
-        return ContextTooLong(message, limit=limit, asked=asked)
-    if status == 404 and (_MODEL_GONE.search(message) or "model" in _text(fields.get("code"))):
-        return ModelMissing(message)
-    return BadRequest(message)
-
-
-def _is_about_length(message: str) -> bool:
-    lower = message.lower()
-    return "context" in lower and any(word in lower for word in ("length", "size", "window"))
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _seconds(header: str | None) -> float | None:
-    try:
-        return max(0.0, float(header)) if header else None
-    except ValueError:  # an HTTP date: no engine sends one
-        return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from models_admin.backends.base import Channel
+from models_admin.backends.base import Channel, Prefix
+from models_admin.backends.control_tokens import neutralise
 
 _OPEN: Final = "<think>"
 _CLOSE: Final = "</think>"
+OPENING: Final = _OPEN + "\n"  # as templates write it
 # R1's template puts `<think>` into the prompt: such a model's text begins inside the thought.
 _THINKERS = re.compile(r"(?:^|[^a-z0-9])r1(?:$|[^a-z0-9])|qwq|thinking|reasoner", re.IGNORECASE)
 
@@ -16,6 +18,24 @@ _THINKERS = re.compile(r"(?:^|[^a-z0-9])r1(?:$|[^a-z0-9])|qwq|thinking|reasoner"
 def begins_in_thought(model: str) -> bool:
     """A guess by name, for the first answer of a model; afterwards its driver knows."""
     return _THINKERS.search(model) is not None
+
+
+def opens_thought(prompt: str) -> bool:
+    """Whether a template's prompt ends inside the thought, as R1's does."""
+    return prompt.rstrip().endswith(_OPEN)
+
+
+def tail_of(prefix: Prefix, *, is_open: bool) -> str:
+    """What stands behind the template's prompt when an answer goes on; `is_open`: the prompt opened the thought."""
+    thinking = neutralise(prefix.thinking)
+    if prefix.answer is None:
+        return thinking if is_open else f"{_OPEN}\n{thinking}"
+    answer = neutralise(prefix.answer)
+    if not is_open and not thinking:
+        return answer
+    opening = "" if is_open else f"{_OPEN}\n"
+    closing = "" if thinking.endswith("\n") else "\n"
+    return f"{opening}{thinking}{closing}{_CLOSE}\n\n{answer}"
 
 
 class ThoughtSplitter:

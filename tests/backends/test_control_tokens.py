@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models_admin.backends import open_driver
-from models_admin.backends.openai_wire import neutralise
+from models_admin.backends.control_tokens import neutralise
 from tests.backends.asking import asking, collect, text_of
 from tests.running_engines import RunningEngine
 
