@@ -5,86 +5,154 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('models_admin', '0002_sampling_defaults'),
+        ("models_admin", "0002_sampling_defaults"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='artifact',
-            name='upstream_at',
+            model_name="artifact",
+            name="upstream_at",
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name='artifact',
-            name='upstream_digest',
-            field=models.CharField(blank=True, default='', max_length=100),
+            model_name="artifact",
+            name="upstream_digest",
+            field=models.CharField(blank=True, default="", max_length=100),
         ),
         migrations.AddField(
-            model_name='deployment',
-            name='expected_bytes',
-            field=models.BigIntegerField(editable=False, null=True, verbose_name='memory expected'),
+            model_name="deployment",
+            name="expected_bytes",
+            field=models.BigIntegerField(editable=False, null=True, verbose_name="memory expected"),
         ),
         migrations.AddField(
-            model_name='deployment',
-            name='measured_bytes',
-            field=models.BigIntegerField(editable=False, null=True, verbose_name='memory measured'),
+            model_name="deployment",
+            name="measured_bytes",
+            field=models.BigIntegerField(editable=False, null=True, verbose_name="memory measured"),
         ),
         migrations.AddField(
-            model_name='engine',
-            name='facts',
+            model_name="engine",
+            name="facts",
             field=models.JSONField(default=dict, editable=False),
         ),
         migrations.AddField(
-            model_name='engine',
-            name='facts_at',
-            field=models.DateTimeField(editable=False, null=True, verbose_name='asked'),
+            model_name="engine",
+            name="facts_at",
+            field=models.DateTimeField(editable=False, null=True, verbose_name="asked"),
         ),
         migrations.AlterField(
-            model_name='artifact',
-            name='source',
-            field=models.CharField(choices=[('ollama', 'Ollama'), ('hf', 'Hugging Face'), ('gguf', 'GGUF'), ('api', 'API')], default='api', max_length=10),
+            model_name="artifact",
+            name="source",
+            field=models.CharField(
+                choices=[("ollama", "Ollama"), ("hf", "Hugging Face"), ("gguf", "GGUF"), ("api", "API")],
+                default="api",
+                max_length=10,
+            ),
         ),
         migrations.AlterField(
-            model_name='engine',
-            name='kind',
-            field=models.CharField(choices=[('ollama', 'Ollama'), ('vllm', 'vLLM'), ('sglang', 'SGLang'), ('llama.cpp', 'llama.cpp'), ('deepseek', 'DeepSeek API'), ('openai-compatible', 'OpenAI-compatible')], max_length=30, verbose_name='kind'),
+            model_name="engine",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("ollama", "Ollama"),
+                    ("vllm", "vLLM"),
+                    ("sglang", "SGLang"),
+                    ("llama.cpp", "llama.cpp"),
+                    ("deepseek", "DeepSeek API"),
+                    ("openai-compatible", "OpenAI-compatible"),
+                ],
+                max_length=30,
+                verbose_name="kind",
+            ),
         ),
         migrations.CreateModel(
-            name='EngineChange',
+            name="EngineChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(auto_now_add=True, verbose_name='at')),
-                ('what', models.CharField(choices=[('version', 'version'), ('model', 'model'), ('context', 'context'), ('slots', 'slots'), ('kind', 'kind')], max_length=10, verbose_name='what')),
-                ('before', models.CharField(blank=True, max_length=200, verbose_name='before')),
-                ('after', models.CharField(blank=True, max_length=200, verbose_name='after')),
-                ('engine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='changes', to='models_admin.engine', verbose_name='engine')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField(auto_now_add=True, verbose_name="at")),
+                (
+                    "what",
+                    models.CharField(
+                        choices=[
+                            ("version", "version"),
+                            ("model", "model"),
+                            ("context", "context"),
+                            ("slots", "slots"),
+                            ("kind", "kind"),
+                        ],
+                        max_length=10,
+                        verbose_name="what",
+                    ),
+                ),
+                ("before", models.CharField(blank=True, max_length=200, verbose_name="before")),
+                ("after", models.CharField(blank=True, max_length=200, verbose_name="after")),
+                (
+                    "engine",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="changes",
+                        to="models_admin.engine",
+                        verbose_name="engine",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'change of an engine',
-                'verbose_name_plural': 'changes of engines',
-                'ordering': ('-at',),
+                "verbose_name": "change of an engine",
+                "verbose_name_plural": "changes of engines",
+                "ordering": ("-at",),
             },
         ),
         migrations.CreateModel(
-            name='PriceRow',
+            name="PriceRow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('engine_kind', models.CharField(choices=[('ollama', 'Ollama'), ('vllm', 'vLLM'), ('sglang', 'SGLang'), ('llama.cpp', 'llama.cpp'), ('deepseek', 'DeepSeek API'), ('openai-compatible', 'OpenAI-compatible')], default='deepseek', max_length=30, verbose_name='kind')),
-                ('model_name', models.CharField(max_length=200, verbose_name='model')),
-                ('valid_from', models.DateTimeField(verbose_name='valid from')),
-                ('valid_to', models.DateTimeField(blank=True, null=True, verbose_name='valid to')),
-                ('tier', models.CharField(choices=[('always', 'always'), ('peak', 'peak'), ('off_peak', 'off-peak')], default='always', max_length=10, verbose_name='tier')),
-                ('currency', models.CharField(default='USD', max_length=3, verbose_name='currency')),
-                ('cached_micro', models.BigIntegerField(verbose_name='prompt from the cache')),
-                ('prompt_micro', models.BigIntegerField(verbose_name='prompt')),
-                ('output_micro', models.BigIntegerField(verbose_name='output')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "engine_kind",
+                    models.CharField(
+                        choices=[
+                            ("ollama", "Ollama"),
+                            ("vllm", "vLLM"),
+                            ("sglang", "SGLang"),
+                            ("llama.cpp", "llama.cpp"),
+                            ("deepseek", "DeepSeek API"),
+                            ("openai-compatible", "OpenAI-compatible"),
+                        ],
+                        default="deepseek",
+                        max_length=30,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("model_name", models.CharField(max_length=200, verbose_name="model")),
+                ("valid_from", models.DateTimeField(verbose_name="valid from")),
+                ("valid_to", models.DateTimeField(blank=True, null=True, verbose_name="valid to")),
+                (
+                    "tier",
+                    models.CharField(
+                        choices=[("always", "always"), ("peak", "peak"), ("off_peak", "off-peak")],
+                        default="always",
+                        max_length=10,
+                        verbose_name="tier",
+                    ),
+                ),
+                ("currency", models.CharField(default="USD", max_length=3, verbose_name="currency")),
+                ("cached_micro", models.BigIntegerField(verbose_name="prompt from the cache")),
+                ("prompt_micro", models.BigIntegerField(verbose_name="prompt")),
+                ("output_micro", models.BigIntegerField(verbose_name="output")),
             ],
             options={
-                'verbose_name': 'price',
-                'verbose_name_plural': 'prices',
-                'constraints': [models.UniqueConstraint(fields=('engine_kind', 'model_name', 'valid_from', 'tier'), name='pricerow_one_per_moment'), models.CheckConstraint(condition=models.Q(('cached_micro__gte', 0), ('output_micro__gte', 0), ('prompt_micro__gte', 0)), name='pricerow_is_not_negative')],
+                "verbose_name": "price",
+                "verbose_name_plural": "prices",
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("engine_kind", "model_name", "valid_from", "tier"), name="pricerow_one_per_moment"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("cached_micro__gte", 0), ("output_micro__gte", 0), ("prompt_micro__gte", 0)
+                        ),
+                        name="pricerow_is_not_negative",
+                    ),
+                ],
             },
         ),
     ]
