@@ -169,8 +169,14 @@ def cards() -> tuple[Card, ...]:
 
 
 def find(name: str) -> Card | None:
-    """The card by key, tag (bare or Ollama's whole name), repository or the name under which engines serve it."""
-    return _by_name().get(_QUANTISATION.sub("", _plain(name))) or _by_name().get(_plain(name))
+    """The card by key, tag (bare or Ollama's whole name), repository or the name under which engines serve it.
+
+    A file of a repository leads to the repository's card.
+    """
+    plain = _plain(name)
+    repository = "/".join(plain.split("/")[:2])
+    tries = (plain, _QUANTISATION.sub("", plain), repository)
+    return next((card for text in tries if (card := _by_name().get(text))), None)
 
 
 def meanings(name: str) -> tuple[Card, ...]:

@@ -42,6 +42,16 @@ def words(name: str, default: str) -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def address(name: str, default: str) -> str:
+    """An http or https address without a trailing slash."""
+    value = text(name, default).rstrip("/")
+    with suppress(ValueError):
+        parts = urlsplit(value)
+        if parts.scheme in {"http", "https"} and parts.hostname and not (parts.query or parts.username):
+            return value
+    raise ImproperlyConfigured(f"{name} is not an address; write it like {default}.")
+
+
 def secret(path: Path) -> str:
     """The site's secret, made at the first start with mode 600 and read ever after."""
     with suppress(FileNotFoundError):

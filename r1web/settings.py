@@ -149,6 +149,11 @@ RUNNER_STREAMS = env.integer("R1WEB_RUNNER_STREAMS", 250, least=1, most=5000)
 WAITING_PER_USER = env.integer("R1WEB_WAITING_PER_USER", 50, least=1)
 RUNNING_PER_USER = env.integer("R1WEB_RUNNING_PER_USER", 4, least=1)
 
+# Where a model's name is looked up. Hugging Face's own tools read the same two variables.
+OLLAMA_REGISTRY = env.address("OLLAMA_REGISTRY", "https://registry.ollama.ai")
+HF_ENDPOINT = env.address("HF_ENDPOINT", "https://huggingface.co")
+HF_TOKEN = env.text("HF_TOKEN", "")
+
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 LOGGING = {
     "version": 1,
