@@ -35,7 +35,14 @@ _MODELS = "/models"
 
 class DeepSeek:
     capabilities: ClassVar = Capabilities(
-        thinking_off=True, continue_answer=True, sampling=False, json_object=True, tools=True, effort=True, balance=True
+        tells_version=False,
+        thinking_off=True,
+        continue_answer=True,
+        sampling=False,
+        json_object=True,
+        tools=True,
+        effort=True,
+        balance=True,
     )
 
     def __init__(self, endpoint: Endpoint) -> None:

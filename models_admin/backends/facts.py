@@ -10,9 +10,12 @@ class Capabilities:
     """What can be asked of an engine at all. Everything else is not offered, instead of failing when it is tried.
 
     `sampling`: temperature and top-p have an effect. `tells_memory`: `loaded()` knows bytes. `tells_load`:
-    `facts()` knows how many answers run. `any_schema`: JSON by a schema, not only some JSON.
+    `facts()` knows how many answers run. `any_schema`: JSON by a schema, not only some JSON. `has_key`: the engine
+    itself can ask for a key.
     """
 
+    has_key: bool = True
+    tells_version: bool = True
     thinking_off: bool = False
     continue_answer: bool = False
     continue_thinking: bool = False

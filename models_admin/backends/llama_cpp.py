@@ -98,7 +98,8 @@ class LlamaCpp:
             text(_meta(row).get("ftype")),
             source=PurePosixPath(text(props.get("model_path"))).name,
             thinks="<think>" in template if template else None,
-            uses_tools="tool" in template if template else None,
+            # Where the template knows no tools, the server writes a prompt of its own for them.
+            uses_tools=True if "tool" in template else None,
         )
 
     async def loaded(self) -> tuple[LoadedModel, ...]:

@@ -36,6 +36,7 @@ _EMPTY_THOUGHT = Prefix("\n", "")
 
 class Ollama:
     capabilities: ClassVar = Capabilities(
+        has_key=False,
         thinking_off=True,
         continue_answer=True,
         continue_thinking=True,

@@ -18,11 +18,12 @@ from models_admin.backends.thought import ThoughtSplitter, begins_in_thought
 
 class OpenAICompatible:
     # What may be there on an unknown engine is offered only where its absence does no harm.
-    capabilities: ClassVar = Capabilities(seed=True, json_object=True, tools=True)
+    capabilities: ClassVar = Capabilities(tells_version=False, seed=True, json_object=True, tools=True)
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._http = EngineHttp(endpoint)
+        # Some servers close behind a stream while announcing keep-alive: the next request would be lost.
+        self._http = EngineHttp(endpoint, closes_streams=True)
         self._served = serving.Served(self._http)
         self._plain: set[str] = set()  # models that were guessed to think in the text, and did not
 
