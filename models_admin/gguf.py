@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from models_admin.gguf_cursor import Cursor, GgufError, Hostile, NotGguf, OldGgml, TooNew, Truncated
-from models_admin.gguf_types import ARRAY, SCALARS, STRING, TENSOR_TYPES, Value
+from models_admin.gguf_types import ARRAY, SCALARS, STRING, TENSOR_TYPES, Scalar, Value
 
 __all__ = ["GgufError", "Header", "Hostile", "NotGguf", "OldGgml", "Tensor", "TooNew", "Truncated", "parse", "read"]
 
@@ -156,17 +156,17 @@ def _fields(cursor: Cursor, count: int) -> tuple[dict[str, Value], dict[str, int
     return metadata, lengths
 
 
-def _scalar(cursor: Cursor, key: str, kind: int) -> Value:
+def _scalar(cursor: Cursor, key: str, kind: int) -> Scalar:
     if kind == STRING:
         return cursor.string(key, MAX_STRING_BYTES)
     if kind not in SCALARS:
         raise Hostile(f"the key {key!r} has the unknown type {kind}")
     layout = SCALARS[kind]
-    value: Value = layout.unpack(cursor.take(layout.size, key))[0]
+    value: Scalar = layout.unpack(cursor.take(layout.size, key))[0]
     return value
 
 
-def _array(cursor: Cursor, key: str, elements_left: int) -> tuple[int, tuple[Value, ...] | None]:
+def _array(cursor: Cursor, key: str, elements_left: int) -> tuple[int, tuple[Scalar, ...] | None]:
     """Length, and the values where they are few numbers."""
     kind = cursor.uint32(key)
     length = cursor.count(f"elements in {key!r}", elements_left)

@@ -12,7 +12,8 @@ SCALARS = {number: struct.Struct(f"<{letter}") for number, letter in _LETTERS.it
 STRING = 8
 ARRAY = 9
 
-Value = str | int | float | bool | tuple["str | int | float | bool", ...]
+Scalar = str | int | float | bool
+Value = Scalar | tuple[Scalar, ...]
 
 # Number: name, values in a block, bytes of a block.
 TENSOR_TYPES = {

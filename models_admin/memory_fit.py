@@ -1,7 +1,255 @@
-"""Whether a model fits into the memory of given GPUs, part by part, before anything is downloaded."""
+"""Whether a model fits into the memory of given GPUs, part by part, before anything is downloaded.
+
+Pure: no Django, no HTTP. Bytes everywhere; `context` is tokens per slot. How the sum is made is told in
+docs/models.md; the figures behind it are the published dimensions, checked against gguf-parser and real loads.
+"""
 
 from __future__ import annotations
 
-from models_admin.model_shape import KV_BYTES, Mla, Shape
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
-__all__ = ["KV_BYTES", "Mla", "Shape"]
+from models_admin.memory_split import (
+    GIB,
+    MIB,
+    TAKEN_SHARE,
+    ForeignProcess,
+    Gpu,
+    Share,
+    by_layers,
+    by_tensor,
+    tensor_parallel_sizes,
+    utilisation,
+)
+from models_admin.model_shape import KV_BYTES, Mla, Shape
+from models_admin.shape_reading import Weights
+
+__all__ = ["GIB", "KV_BYTES", "MIB", "ForeignProcess", "Gpu", "Mla", "Shape", "Share", "Weights", "utilisation"]
+
+# Types of the cache that an engine knows. f16 stands for 16 bit, whichever it takes.
+KV_TYPES = {
+    "llama.cpp": ("f16", "bf16", "q8_0", "q4_0"),
+    "ollama": ("f16", "q8_0", "q4_0"),
+    "vllm": ("f16", "bf16", "fp8"),
+    "sglang": ("f16", "bf16", "fp8"),
+}
+ENGINES = tuple(KV_TYPES)
+# llama.cpp rounds a slot's context up to this; vLLM's blocks of 16 divide it.
+CONTEXT_STEP = 256
+# Below this a shorter context is no answer: R1's thoughts alone are longer.
+SHORTEST_CONTEXT = 2048
+# llama.cpp works through prompts in parts of this many tokens.
+UBATCH = 512
+# Python, the library, the vocabulary and the graph of the built-in engine; measured on Linux with two models.
+CPU_RUNTIME = 32 * MIB
+
+
+class Verdict(StrEnum):
+    FITS = "fits"
+    SHORTER = "fits with a shorter context"
+    PARTLY = "partly on CPU: slow"
+    NOT = "does not fit"
+
+
+class CannotReckon(ValueError):
+    """A wish that makes no sense for this engine or model, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be loaded and how."""
+
+    weights: Weights
+    shape: Shape
+    context: int
+    slots: int
+    kv_type: str
+    engine: str
+
+    def kv(self, context: int) -> int:
+        """Bytes of the cache over all slots."""
+        padded = -(-context // CONTEXT_STEP) * CONTEXT_STEP
+        return self.shape.kv_bytes_per_token(self.kv_type) * padded * self.slots
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A verdict and its sum. `longest_context` is the longest up to the wished one that fits on GPUs alone.
+
+    `on_cpu` are bytes in the machine's memory: the token embedding, and for PARTLY what the GPUs can't take.
+    `tensor_parallel` is 0 where the engine shares out by layers.
+    """
+
+    verdict: Verdict
+    wish: Wish
+    shares: tuple[Share, ...]
+    longest_context: int
+    layers_on_gpu: int
+    on_cpu: int
+    tensor_parallel: int
+    tensor_parallel_sizes: tuple[int, ...]
+
+    @property
+    def weights(self) -> int:
+        return self.wish.weights.total
+
+    @property
+    def kv(self) -> int:
+        return self.wish.kv(self.wish.context)
+
+    @property
+    def kv_copies(self) -> float:
+        """How often the cache is kept over all GPUs; more than 1 where heads can't be parted."""
+        return sum(share.kv for share in self.shares) / self.kv if self.tensor_parallel else 1.0
+
+    @property
+    def total(self) -> int:
+        """Bytes on all GPUs and the processor together."""
+        return sum(share.needed for share in self.shares) + self.on_cpu
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something else that might fit."""
+
+    name: str
+    weights: Weights
+    shape: Shape
+
+
+def fit(
+    weights: Weights,
+    shape: Shape,
+    gpus: Sequence[Gpu],
+    *,
+    context: int,
+    slots: int = 1,
+    kv_type: str = "f16",
+    engine: str = "llama.cpp",
+    ram: int | None = None,
+) -> Fit:
+    """The verdict for one model on one machine; `ram` None = not known. Raises CannotReckon."""
+    wish = _checked(Wish(weights, shape, context, slots, kv_type, engine))
+    if engine in TAKEN_SHARE:
+        return _fit_by_tensor(wish, gpus)
+    return _fit_by_layers(wish, gpus, ram)
+
+
+def next_that_fits(
+    candidates: Iterable[Candidate],
+    gpus: Sequence[Gpu],
+    *,
+    context: int,
+    slots: int = 1,
+    kv_type: str = "f16",
+    engine: str = "llama.cpp",
+) -> Candidate | None:
+    """The first candidate that fits on the GPUs with the whole context."""
+    for candidate in candidates:
+        found = fit(
+            candidate.weights, candidate.shape, gpus, context=context, slots=slots, kv_type=kv_type, engine=engine
+        )
+        if found.verdict is Verdict.FITS:
+            return candidate
+    return None
+
+
+def cpu_overhead(wish: Wish) -> int:
+    """Bytes beside weights and cache on the processor: llama.cpp's compute and output buffers, and its process.
+
+    Its buffers hold a part of a prompt in three widths of the feed-forward and five of the model in 32 bit, a mask
+    over the context in 16 bit and one row of the vocabulary per slot; so its log reads for both models at hand.
+    """
+    shape = wish.shape
+    compute = UBATCH * 4 * (3 * shape.feed_forward + 5 * shape.hidden_size)
+    return CPU_RUNTIME + compute + UBATCH * wish.context * 2 + wish.slots * shape.vocab_size * 4
+
+
+def _checked(wish: Wish) -> Wish:
+    if wish.engine not in KV_TYPES:
+        raise CannotReckon(f"no engine is called {wish.engine!r}; there are {', '.join(ENGINES)}")
+    if wish.kv_type not in KV_TYPES[wish.engine]:
+        known = ", ".join(KV_TYPES[wish.engine])
+        raise CannotReckon(f"{wish.engine} has no cache of type {wish.kv_type!r}, but {known}")
+    if wish.context < 1 or wish.slots < 1:
+        raise CannotReckon("context and slots must be 1 or more")
+    if wish.context > wish.shape.context_length:
+        raise CannotReckon(f"the model reads at most {wish.shape.context_length} tokens")
+    return wish
+
+
+def _fit_by_layers(wish: Wish, gpus: Sequence[Gpu], ram: int | None) -> Fit:
+    """llama.cpp spreads over all GPUs; Ollama takes the fewest that suffice, the roomiest first."""
+    layers = wish.shape.layers
+    order = sorted(gpus, key=lambda gpu: -gpu.free)
+    groups = [order[:count] for count in range(1, len(order) + 1)] if wish.engine == "ollama" else [list(gpus)]
+
+    def placed(group: Sequence[Gpu], context: int) -> tuple[Share, ...]:
+        return by_layers(wish.weights, wish.kv(context), wish.shape, group)
+
+    def is_whole(group: Sequence[Gpu], context: int) -> bool:
+        return sum(share.layers for share in placed(group, context)) == layers
+
+    group = next((group for group in groups if is_whole(group, wish.context)), list(gpus))
+    longest = _longest(wish.context, lambda context: is_whole(group, context))
+    shares = placed(group, wish.context)
+    on_gpu = sum(share.layers for share in shares)
+    on_cpu = _on_cpu(wish, on_gpu)
+    verdict = _verdict(wish, longest)
+    if verdict is Verdict.NOT and (ram is None or on_cpu <= ram):
+        verdict = Verdict.PARTLY
+    if verdict is Verdict.SHORTER:
+        shares, on_gpu, on_cpu = placed(group, longest), layers, _on_cpu(wish, layers)
+    return Fit(verdict, wish, shares, longest, on_gpu, on_cpu, 0, ())
+
+
+def _on_cpu(wish: Wish, layers_on_gpu: int) -> int:
+    """The token embedding, the layers that stay, and buffers where there are some."""
+    layers = wish.shape.layers
+    staying = (wish.weights.offloaded + wish.kv(wish.context)) * (layers - layers_on_gpu) // layers
+    return wish.weights.embedding_bytes + staying + (cpu_overhead(wish) if layers_on_gpu < layers else 0)
+
+
+def _fit_by_tensor(wish: Wish, gpus: Sequence[Gpu]) -> Fit:
+    """The smallest group that holds everything; else the group with the longest context."""
+    order = sorted(gpus, key=lambda gpu: -gpu.total * utilisation(gpu, wish.engine))
+    sizes = tensor_parallel_sizes(wish.shape)
+    best: Fit | None = None
+    for size in (size for size in sizes if size <= len(order)):
+        found = _fit_group(wish, order[:size], sizes)
+        if best is None or found.longest_context >= best.longest_context:
+            best = found
+        if found.verdict is Verdict.FITS:
+            return found
+    return best or Fit(Verdict.NOT, wish, (), 0, 0, 0, 0, sizes)
+
+
+def _fit_group(wish: Wish, group: Sequence[Gpu], sizes: tuple[int, ...]) -> Fit:
+    def placed(context: int) -> tuple[Share, ...]:
+        return by_tensor(wish.weights, wish.kv(context), wish.shape, group, wish.engine)
+
+    longest = _longest(wish.context, lambda context: all(share.fits for share in placed(context)))
+    verdict = _verdict(wish, longest)
+    shares = placed(longest if verdict is Verdict.SHORTER else wish.context)
+    return Fit(verdict, wish, shares, longest, wish.shape.layers, 0, len(group), sizes)
+
+
+def _verdict(wish: Wish, longest: int) -> Verdict:
+    if longest >= wish.context:
+        return Verdict.FITS
+    return Verdict.SHORTER if longest >= min(SHORTEST_CONTEXT, wish.context) else Verdict.NOT
+
+
+def _longest(wished: int, fits: Callable[[int], bool]) -> int:
+    """The longest context up to the wished one that fits, in steps; 0 where none does."""
+    if fits(wished):
+        return wished
+    low, high = 0, wished // CONTEXT_STEP
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(middle * CONTEXT_STEP):
+            low = middle
+        else:
+            high = middle - 1
+    return low * CONTEXT_STEP

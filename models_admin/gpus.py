@@ -1,0 +1,62 @@
+"""The GPUs of this machine as NVIDIA's driver describes them; none where there is no driver."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import Any
+
+import psutil
+import pynvml
+
+from models_admin.memory_split import ForeignProcess, Gpu
+
+
+def read(*, own_pids: Set[int] = frozenset(), nvml: Any = pynvml) -> tuple[Gpu, ...]:
+    """All cards. Memory of processes in `own_pids` counts as free: they are what would be loaded anew."""
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return ()
+    try:
+        return tuple(_gpu(nvml, index, own_pids) for index in range(nvml.nvmlDeviceGetCount()))
+    except nvml.NVMLError:
+        return ()  # a driver that was updated under a running kernel answers nothing else
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _gpu(nvml: Any, index: int, own_pids: Set[int]) -> Gpu:
+    device = nvml.nvmlDeviceGetHandleByIndex(index)
+    memory = nvml.nvmlDeviceGetMemoryInfo(device)
+    held = _held(nvml, device)
+    own = sum(held[pid] for pid in held.keys() & own_pids)
+    foreign = [ForeignProcess(pid, _name(pid), size) for pid, size in held.items() if pid not in own_pids]
+    return Gpu(
+        name=_text(nvml.nvmlDeviceGetName(device)),
+        total=memory.total,
+        free=min(memory.total, memory.free + own),
+        foreign=tuple(sorted(foreign, key=lambda process: -process.bytes)),
+    )
+
+
+def _held(nvml: Any, device: Any) -> dict[int, int]:
+    """Bytes by process; 0 where the driver does not tell, as inside a container."""
+    held: dict[int, int] = {}
+    for list_processes in (nvml.nvmlDeviceGetComputeRunningProcesses, nvml.nvmlDeviceGetGraphicsRunningProcesses):
+        try:
+            for process in list_processes(device):
+                held[process.pid] = max(held.get(process.pid, 0), process.usedGpuMemory or 0)
+        except nvml.NVMLError:
+            continue  # not every card counts both kinds
+    return held
+
+
+def _name(pid: int) -> str:
+    try:
+        return str(psutil.Process(pid).name())
+    except psutil.Error:
+        return "?"
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
