@@ -11,6 +11,8 @@ import pytest
 
 from tests.stack import Stack
 
+pytest_plugins = ["tests.real_engines.plugin"]
+
 
 @pytest.fixture(scope="module")
 def shared_stack() -> Iterator[Stack]:

@@ -1,7 +1,11 @@
-"""What bin/test runs: the checks, pytest on SQLite, the concurrent tests again on PostgreSQL, the scripts' tests."""
+"""What bin/test runs: the checks, pytest on SQLite, the concurrent tests again on PostgreSQL, the scripts' tests.
+
+`--long` adds what takes minutes; `--engine NAME` runs only what asks a real engine, on the CPU, and installs it first.
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -16,23 +20,44 @@ from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.terminal import say, step
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-# Also run what takes minutes: random faults, soak, real engines.
+# Also run what takes minutes: random faults, soak.
 LONG = "--long"
+ENGINES = ("vllm", "sglang")
 
 
 def main(words: list[str]) -> int:
+    engines, words = _engines(words)
     with tempfile.TemporaryDirectory(prefix="r1web-test-") as data:
         values = {**os.environ, "R1WEB_DATA": data, "PYTHONPATH": str(ROOT)}
         for name in ("DATABASE_URL", "REDIS_URL"):
             values.pop(name, None)
         try:
-            _prepare(values)
-            statuses = _everything(values, words) if set(words) <= {LONG} else _some(values, words)
+            statuses = _against(engines, values, words) if engines else _without_engines(values, words)
         except CannotGoOn as problem:
             print(problem, file=sys.stderr)
             return 2
     say("All is well." if not any(statuses) else "Something failed: see above.")
     return 1 if any(statuses) else 0
+
+
+def _engines(words: list[str]) -> tuple[list[str], list[str]]:
+    """Engines that were named, and the other words. Ends the program with a sentence if there is no such engine."""
+    parser = argparse.ArgumentParser(prog="bin/test", add_help=False, allow_abbrev=False, usage="bin/test [WORDS]")
+    parser.add_argument("--engine", action="append", choices=ENGINES, default=[], metavar="NAME")
+    options, others = parser.parse_known_args(words)
+    return options.engine, others
+
+
+def _without_engines(values: Mapping[str, str], words: list[str]) -> list[int]:
+    _prepare(values)
+    return _everything(values, words) if set(words) <= {LONG} else _some(values, words)
+
+
+def _against(engines: list[str], values: Mapping[str, str], words: list[str]) -> list[int]:
+    """Needs neither browser nor PostgreSQL."""
+    if _run([sys.executable, "-m", "tests.real_engines.prepare"], values):
+        raise CannotGoOn("Nothing was tested.")
+    return _some(values, [*words, *(f"--engine={name}" for name in engines)])
 
 
 def _prepare(values: Mapping[str, str]) -> None:
