@@ -9,6 +9,7 @@ from chat import views
 urlpatterns = [
     path("", views.new_chat, name="new-chat"),
     path("conversations/", views.conversations, name="conversations"),
+    path("models/", views.models, name="models"),
     path("c/<uuid:conversation_id>/", views.conversation, name="conversation"),
     path("c/<uuid:conversation_id>/thread/", views.thread, name="thread"),
     path("c/<uuid:conversation_id>/rename/", views.rename, name="rename"),

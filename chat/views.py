@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
-from chat import generation, history, page
+from chat import generation, history, offer, page
 from chat.models import Conversation, Generation
 
 TITLE_LENGTH = 200
@@ -43,6 +43,17 @@ def conversations(request: HttpRequest) -> HttpResponse:
     """The list alone."""
     _use_time_zone(request)
     return render(request, "chat/_conversations.html", {"groups": page.groups(_user(request)), "conversation": None})
+
+
+@login_required
+@never_cache
+@require_GET
+def models(request: HttpRequest) -> HttpResponse:
+    """The family's cards, and what of it this site offers now."""
+    _use_time_zone(request)
+    here, elsewhere = offer.offers()
+    context = {"here": here, "elsewhere": elsewhere, "groups": page.groups(_user(request)), "conversation": None}
+    return render(request, "chat/models.html", context)
 
 
 @login_required

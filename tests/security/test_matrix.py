@@ -45,6 +45,7 @@ MATRIX = {
     "theme": Row(SIGNED_IN, {"theme": "dark"}),
     "new-chat": Row(SIGNED_IN),
     "conversations": Row(SIGNED_IN),
+    "models": Row(SIGNED_IN),
     "conversation": Row(OWN),
     "thread": Row(OWN),
     "rename": Row(OWN, {"title": "new"}),
