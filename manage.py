@@ -20,10 +20,13 @@ def main() -> None:
 
 
 def _is_our_command() -> bool:
-    """Ours work on the rows of a site; Django's own may well come before there is one."""
+    """Ours work on the rows of a site; Django's own may well come before there is one, and so may the question
+    which model to take."""
     word = sys.argv[1] if len(sys.argv) > 1 else ""
+    is_question = word == "fit" and not any(each.startswith("--loaded") for each in sys.argv)
     return (
         word.isidentifier()
+        and not is_question
         and not {"-h", "--help"} & set(sys.argv)
         and any(ROOT.glob(f"*/management/commands/{word}.py"))
     )

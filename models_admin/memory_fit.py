@@ -77,7 +77,8 @@ class Wish:
 class Fit:
     """A verdict and its sum. `longest_context` is the longest up to the wished one that fits on GPUs alone.
 
-    `on_cpu` are bytes in the machine's memory: the token embedding, and for PARTLY what the GPUs can't take.
+    `on_cpu` are bytes in the machine's memory: the token embedding, for PARTLY what the GPUs can't take, and
+    `cpu_overhead` for buffers.
     `tensor_parallel` is 0 where the engine shares out by layers.
     """
 
@@ -87,6 +88,7 @@ class Fit:
     longest_context: int
     layers_on_gpu: int
     on_cpu: int
+    cpu_overhead: int
     tensor_parallel: int
     tensor_parallel_sizes: tuple[int, ...]
 
@@ -156,7 +158,7 @@ def next_that_fits(
 
 
 def cpu_overhead(wish: Wish) -> int:
-    """Bytes beside weights and cache on the processor: llama.cpp's compute and output buffers, and its process.
+    """Bytes beside weights and cache where layers stay on the processor: llama.cpp's buffers, and its process.
 
     Its buffers hold a part of a prompt in three widths of the feed-forward and five of the model in 32 bit, a mask
     over the context in 16 bit and one row of the vocabulary per slot; so its log reads for both models at hand.
@@ -193,22 +195,15 @@ def _fit_by_layers(wish: Wish, gpus: Sequence[Gpu], ram: int | None) -> Fit:
 
     group = next((group for group in groups if is_whole(group, wish.context)), list(gpus))
     longest = _longest(wish.context, lambda context: is_whole(group, context))
-    shares = placed(group, wish.context)
-    on_gpu = sum(share.layers for share in shares)
-    on_cpu = _on_cpu(wish, on_gpu)
     verdict = _verdict(wish, longest)
+    shares = placed(group, longest if verdict is Verdict.SHORTER else wish.context)
+    on_gpu = sum(share.layers for share in shares)
+    buffers = cpu_overhead(wish) if on_gpu < layers else 0
+    staying = (wish.weights.offloaded + wish.kv(wish.context)) * (layers - on_gpu) // layers
+    on_cpu = wish.weights.embedding_bytes + staying + buffers
     if verdict is Verdict.NOT and (ram is None or on_cpu <= ram):
         verdict = Verdict.PARTLY
-    if verdict is Verdict.SHORTER:
-        shares, on_gpu, on_cpu = placed(group, longest), layers, _on_cpu(wish, layers)
-    return Fit(verdict, wish, shares, longest, on_gpu, on_cpu, 0, ())
-
-
-def _on_cpu(wish: Wish, layers_on_gpu: int) -> int:
-    """The token embedding, the layers that stay, and buffers where there are some."""
-    layers = wish.shape.layers
-    staying = (wish.weights.offloaded + wish.kv(wish.context)) * (layers - layers_on_gpu) // layers
-    return wish.weights.embedding_bytes + staying + (cpu_overhead(wish) if layers_on_gpu < layers else 0)
+    return Fit(verdict, wish, shares, longest, on_gpu, on_cpu, buffers, 0, ())
 
 
 def _fit_by_tensor(wish: Wish, gpus: Sequence[Gpu]) -> Fit:
@@ -222,7 +217,7 @@ def _fit_by_tensor(wish: Wish, gpus: Sequence[Gpu]) -> Fit:
             best = found
         if found.verdict is Verdict.FITS:
             return found
-    return best or Fit(Verdict.NOT, wish, (), 0, 0, 0, 0, sizes)
+    return best or Fit(Verdict.NOT, wish, (), 0, 0, 0, 0, 0, sizes)
 
 
 def _fit_group(wish: Wish, group: Sequence[Gpu], sizes: tuple[int, ...]) -> Fit:
@@ -232,7 +227,7 @@ def _fit_group(wish: Wish, group: Sequence[Gpu], sizes: tuple[int, ...]) -> Fit:
     longest = _longest(wish.context, lambda context: all(share.fits for share in placed(context)))
     verdict = _verdict(wish, longest)
     shares = placed(longest if verdict is Verdict.SHORTER else wish.context)
-    return Fit(verdict, wish, shares, longest, wish.shape.layers, 0, len(group), sizes)
+    return Fit(verdict, wish, shares, longest, wish.shape.layers, 0, 0, len(group), sizes)
 
 
 def _verdict(wish: Wish, longest: int) -> Verdict:

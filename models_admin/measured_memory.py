@@ -1,0 +1,97 @@
+"""What a loaded model really takes, beside what was reckoned: by the engine's own word, else by the system's.
+
+Ollama tells the sum of llama.cpp's buffers. Where an engine tells nothing and runs on this machine, its process is
+measured: its proportional share of memory (PSS: the mapped file counts as far as it is loaded, shared libraries by
+their share), and what the driver says it holds of the GPUs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import psutil
+
+from models_admin import gpus
+from models_admin.backends import open_driver
+from models_admin.backends.base import BackendError, Endpoint
+from models_admin.models import Deployment
+from models_admin.secrets import decrypt
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Bytes expected and measured; `error` is how much of the real figure the sum is off, 0.1 = 10 % too much."""
+
+    expected: int
+    measured: int
+
+    @property
+    def difference(self) -> int:
+        return self.expected - self.measured
+
+    @property
+    def error(self) -> float:
+        return self.difference / self.measured
+
+
+def compare(deployment: Deployment, *, expected: int) -> Comparison | None:
+    """Measure the deployment and keep both figures with it; None where nothing can be measured."""
+    measured = measure(deployment)
+    deployment.expected_bytes, deployment.measured_bytes = expected, measured
+    deployment.save(update_fields=["expected_bytes", "measured_bytes"])
+    return Comparison(expected, measured) if measured else None
+
+
+def measure(deployment: Deployment) -> int | None:
+    """Bytes that the loaded model takes. Raises SecretUnreadable."""
+    engine = deployment.engine
+    endpoint = Endpoint(engine.base_url, decrypt(engine.secret) if engine.secret else "", engine.kind)
+    told = asyncio.run(_told(endpoint, deployment.artifact.ref))
+    if told:
+        return told
+    parts = urlsplit(engine.base_url)
+    pid = _listening(parts.port) if parts.hostname in LOOPBACK and parts.port else None
+    return of_process(pid) if pid else None
+
+
+def of_process(pid: int) -> int | None:
+    """Bytes of a process and its children in memory and on GPUs."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        memory = sum(_memory(each) for each in family)
+    except psutil.Error:
+        return None
+    pids = {each.pid for each in family}
+    return memory + sum(held.bytes for gpu in gpus.read() for held in gpu.foreign if held.pid in pids)
+
+
+def _memory(process: psutil.Process) -> int:
+    info = process.memory_full_info()
+    return int(getattr(info, "pss", info.uss))  # macOS has no PSS
+
+
+def _listening(port: int) -> int | None:
+    """The process that listens on a port of this machine, as far as it is ours to see."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.Error:
+        return None  # macOS shows them to the administrator only
+    for each in connections:
+        if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port == port and each.pid:
+            return each.pid
+    return None
+
+
+async def _told(endpoint: Endpoint, model: str) -> int | None:
+    try:
+        async with open_driver(endpoint) as driver:
+            rows = await driver.loaded()
+    except BackendError:
+        return None
+    # Ollama writes :latest behind a name without a tag.
+    return next((row.memory_bytes for row in rows if row.name in {model, f"{model}:latest"}), None)
