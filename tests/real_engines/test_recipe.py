@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models_admin.backends import DRIVERS, open_driver
-from models_admin.backends.base import Driver, Endpoint, ModelMissing, WrongKey
+from models_admin.backends import open_driver
+from models_admin.backends.base import Driver, ModelMissing, WrongKey
 from tests import running_engines
 from tests.backends.asking import asking, collect, text_of
 from tests.real_engines.plugin import ENGINES
@@ -27,13 +27,8 @@ def engine(request: pytest.FixtureRequest) -> RunningEngine:
 
 
 @pytest.fixture
-def endpoint(engine: RunningEngine) -> Endpoint:
-    return engine.endpoint if engine.endpoint.kind in DRIVERS else replace(engine.endpoint, kind="openai-compatible")
-
-
-@pytest.fixture
-async def driver(endpoint: Endpoint) -> AsyncIterator[Driver]:
-    async with open_driver(endpoint) as opened:
+async def driver(engine: RunningEngine) -> AsyncIterator[Driver]:
+    async with open_driver(engine.endpoint) as opened:
         yield opened
 
 
@@ -54,8 +49,8 @@ async def test_a_model_that_is_not_served_is_missing(engine: RunningEngine, driv
         await collect(driver, asking(engine, QUESTION, model="no-such-model"))
 
 
-async def test_a_wrong_key_is_told_as_such(engine: RunningEngine, endpoint: Endpoint) -> None:
-    async with open_driver(replace(endpoint, key="wrong")) as driver:
+async def test_a_wrong_key_is_told_as_such(engine: RunningEngine) -> None:
+    async with open_driver(replace(engine.endpoint, key="wrong")) as driver:
         with pytest.raises(WrongKey):
             await collect(driver, asking(engine, QUESTION))
 
