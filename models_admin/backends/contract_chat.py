@@ -9,6 +9,7 @@ from models_admin.backends.base import Delta, JsonFormat, Prefix, Tool
 from models_admin.backends.contract_subject import QUESTION, Answer, NotHere, Subject, require
 
 FREE_SECONDS = 10.0
+_FEW = 40
 _THOUGHT = "The user wants the sum of 12 and 34.\n"
 _SCHEMA = '{"type":"object","properties":{"answer":{"type":"integer"}},"required":["answer"]}'
 _TOOL = Tool("add", "Add two numbers", '{"type":"object","properties":{"a":{"type":"number"},"b":{"type":"number"}}}')
@@ -46,10 +47,10 @@ async def control_tokens(subject: Subject) -> None:
 
 
 async def length(subject: Subject) -> None:
-    answer = await subject.ask(max_tokens=5)
+    answer = await subject.ask("Count from 1 to 100", max_tokens=_FEW)
     require(answer.finish.reason == "length", f"cut off, it said {answer.finish.reason}")
     written = answer.finish.usage.thinking_tokens + answer.finish.usage.answer_tokens
-    require(0 < written <= 5, f"{written} tokens came, where 5 were allowed")
+    require(0 < written <= _FEW, f"{written} tokens came, where {_FEW} were allowed")
 
 
 async def stop(subject: Subject) -> None:

@@ -23,7 +23,7 @@ _TESTS: tuple[tuple[str, Callable[[EngineHttp], Awaitable[str | None]]], ...] = 
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """`kind` empty: something answers, but nothing that can be used. `wants_key`: it refused ours, or the lack of one."""
+    """`kind` empty: something answers that cannot be used. `wants_key`: it refused our key, or that we had none."""
 
     kind: str
     evidence: str

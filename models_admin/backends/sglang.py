@@ -20,7 +20,7 @@ class SGLang:
         thinking_off=True,
         continue_answer=True,
         continue_thinking=True,
-        seed=True,
+        seed=False,  # it takes one, and keeps to it only when started with --enable-deterministic-inference
         json_object=True,
         any_schema=True,
         tools=True,

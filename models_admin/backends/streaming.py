@@ -34,8 +34,11 @@ async def stream_answer(
     """Deltas as they come, those of one network read merged per channel; at last the `Finish`."""
     answer = reader.answer
     async with http.stream(path, body) as stream:
-        while not reader.is_done and (chunk := await stream.next()) is not None:
-            failure = reader.feed(chunk)
+        is_open = True
+        while is_open and not reader.is_done:
+            chunk = await stream.next()
+            is_open = chunk is not None
+            failure = reader.feed(b"\n" if chunk is None else chunk)  # the last line may lack its end
             if answer.pending:
                 stream.note_token()
                 for delta in answer.take():

@@ -21,7 +21,7 @@ from models_admin.backends.reading import integer, text
 
 _LIMIT = re.compile(r"context (?:length|size|window)\D{0,12}(\d{1,12})", re.IGNORECASE)
 _TOKENS = re.compile(r"\b(\d{1,12})(?: input| prompt)?[ -]tokens?\b", re.IGNORECASE)
-_MODEL_GONE = re.compile(r"model\b.*(?:not exist|not found|not served|unknown)", re.IGNORECASE | re.DOTALL)
+_MODEL_GONE = re.compile(r"model\b.*(?:not exist|not found|not served)", re.IGNORECASE | re.DOTALL)
 
 
 def read_error(status: int, body: bytes, *, retry_after: str | None = None) -> BackendError:
@@ -67,7 +67,7 @@ def _refusal(status: int, message: str, fields: dict[str, Any]) -> BackendError:
             limit = int(told[1])
             asked = max((int(n) for n in _TOKENS.findall(message) if int(n) != limit), default=None)
         return ContextTooLong(message, limit=limit, asked=asked)
-    if status == 404 and (_MODEL_GONE.search(message) or "model" in text(fields.get("code"))):
+    if _MODEL_GONE.search(message) or (status == 404 and "model" in text(fields.get("code"))):
         return ModelMissing(message)
     return BadRequest(message)
 

@@ -24,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="run the tests against this real engine only; may be given twice",
     )
+    parser.addoption(
+        "--write-table", action="store_true", help="write what the contract's runs see into docs/engines.md"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
