@@ -10,8 +10,11 @@ from django.core.validators import URLValidator
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from models_admin import secrets
-from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host
+from models_admin import catalogue_admin, secrets
+from models_admin.models import Deployment, Engine, Host
+
+# Django looks for this module alone; the import registers what the other one shows.
+__all__ = ["catalogue_admin"]
 
 
 @admin.register(Host)
@@ -69,19 +72,6 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if form.cleaned_data["new_key"] and not form.cleaned_data["forget_key"]:
             obj.secret = secrets.encrypt(form.cleaned_data["new_key"])
         super().save_model(request, obj, form, change)
-
-
-class ArtifactInline(admin.TabularInline):  # type: ignore[type-arg]
-    model = Artifact
-    fields = ("source", "ref", "quantisation", "digest")
-    extra = 0
-
-
-@admin.register(CatalogueModel)
-class CatalogueModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "key", "is_visible")
-    search_fields = ("name", "key")
-    inlines = (ArtifactInline,)
 
 
 @admin.register(Deployment)

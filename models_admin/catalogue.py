@@ -16,6 +16,7 @@ from typing import Any
 
 from django.utils.translation import get_language
 
+from models_admin.memory_split import tensor_parallel_sizes
 from models_admin.model_shape import Mla, Shape
 
 DATA = Path(__file__).with_name("catalogue.json")
@@ -128,7 +129,6 @@ class Card:
     tags_are_verified: bool
     repositories: tuple[Repository, ...]
     sizes: tuple[Weights, ...]
-    tensor_parallel: tuple[int, ...]
     sampling: Sampling
     figures: tuple[Figure, ...]
 
@@ -141,6 +141,11 @@ class Card:
         """Formats in which files are known, without repetition."""
         own = ("Ollama",) if self.ollama_tags else ()
         return tuple(dict.fromkeys((*own, *(repository.format for repository in self.repositories))))
+
+    @property
+    def tensor_parallel(self) -> tuple[int, ...]:
+        """Numbers of GPUs over which vLLM and SGLang can split it."""
+        return tensor_parallel_sizes(self.shape)
 
     @property
     def download(self) -> Weights:
@@ -256,7 +261,6 @@ def _card(row: dict[str, Any], sources: dict[str, Source]) -> Card:
             Weights(size["quantisation"], size["format"], size["bytes"], size["exact"], sources[size["source"]])
             for size in row["weights"]
         ),
-        tensor_parallel=tuple(row["tensor_parallel"]),
         sampling=Sampling(**sampling),
         figures=tuple(
             Figure(entry["name"], entry["value"], sources[entry["source"]], entry["verified"], entry.get("note", ""))
