@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from models_admin.attach import AttachError, Attachment, attach
+from models_admin.key_file import read_key
 from models_admin.secrets import SecretUnreadable
 
 
@@ -17,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("url", help="address of the engine, for example http://127.0.0.1:8080")
-        parser.add_argument("--kind", required=True, help="openai-compatible or llama.cpp")
+        parser.add_argument(
+            "--kind", required=True, help="ollama, vllm, sglang, llama.cpp, deepseek or openai-compatible"
+        )
         parser.add_argument("--model", required=True, help="the model as the engine calls it")
         parser.add_argument("--name", default="", help="the model as people see it")
         parser.add_argument("--slots", type=int, help="answers at once (default: what the engine says, else 4)")
@@ -34,7 +37,7 @@ class Command(BaseCommand):
             model=options["model"],
             slots=options["slots"],
             context=options["context"],
-            key=_read_key(options["key_file"]),
+            key=read_key(options["key_file"]) if options["key_file"] else None,
             tokens_per_second=options["tokens_per_second"],
             is_launched=options["launched"],
             name=options["name"],
@@ -57,18 +60,3 @@ class Command(BaseCommand):
                 "context": row.context_tokens,
             }
         )
-
-
-def _read_key(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        key = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise CommandError(
-            _("The key file %(path)s can't be read: %(why)s.") % {"path": path, "why": reason}
-        ) from error
-    if not key or not key.isascii() or any(c.isspace() for c in key):
-        raise CommandError(_("The key file %(path)s does not hold one key on one line.") % {"path": path})
-    return key
