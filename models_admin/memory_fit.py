@@ -42,7 +42,7 @@ SHORTEST_CONTEXT = 2048
 # llama.cpp works through prompts in parts of this many tokens.
 UBATCH = 512
 # Python, the library, the vocabulary and the graph of the built-in engine; measured on Linux with two models.
-CPU_RUNTIME = 32 * MIB
+CPU_RUNTIME = 24 * MIB
 
 
 class Verdict(StrEnum):
@@ -53,7 +53,14 @@ class Verdict(StrEnum):
 
 
 class CannotReckon(ValueError):
-    """A wish that makes no sense for this engine or model, as a sentence."""
+    """A wish that makes no sense for this engine or model: `engine`, `kv_type`, `number` or `context`.
+
+    `allowed` is what would do.
+    """
+
+    def __init__(self, what: str, allowed: str) -> None:
+        super().__init__(f"{what}: {allowed}")
+        self.what, self.allowed = what, allowed
 
 
 @dataclass(frozen=True)
@@ -170,14 +177,13 @@ def cpu_overhead(wish: Wish) -> int:
 
 def _checked(wish: Wish) -> Wish:
     if wish.engine not in KV_TYPES:
-        raise CannotReckon(f"no engine is called {wish.engine!r}; there are {', '.join(ENGINES)}")
+        raise CannotReckon("engine", ", ".join(ENGINES))
     if wish.kv_type not in KV_TYPES[wish.engine]:
-        known = ", ".join(KV_TYPES[wish.engine])
-        raise CannotReckon(f"{wish.engine} has no cache of type {wish.kv_type!r}, but {known}")
+        raise CannotReckon("kv_type", ", ".join(KV_TYPES[wish.engine]))
     if wish.context < 1 or wish.slots < 1:
-        raise CannotReckon("context and slots must be 1 or more")
+        raise CannotReckon("number", "1")
     if wish.context > wish.shape.context_length:
-        raise CannotReckon(f"the model reads at most {wish.shape.context_length} tokens")
+        raise CannotReckon("context", f"{wish.shape.context_length:,}")
     return wish
 
 

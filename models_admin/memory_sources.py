@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from models_admin import catalogue, gguf
 from models_admin.backends import download
-from models_admin.backends.base import BackendError
+from models_admin.backends.base import BackendError, ModelMissing, WrongKey
 from models_admin.catalogue import Card
 from models_admin.memory_fit import Candidate, Weights
 from models_admin.shape_reading import NoShape, from_config, from_gguf, from_index
@@ -47,11 +47,35 @@ def find(name: str, *, engine: str, quantisation: str = "") -> Subject:
         if (path := Path(name).expanduser()).exists():
             return _from_path(path)
     except (gguf.GgufError, NoShape, OSError, BackendError) as error:
-        raise SourceError(_("%(name)s can't be used: %(why)s.") % {"name": name, "why": error}) from error
+        raise SourceError(_("%(name)s can't be used: %(why)s.") % {"name": name, "why": _why(error)}) from error
     card = catalogue.find(name)
     if card is None:
         raise SourceError(_("“%(name)s” is no model of the catalogue, no file and no address.") % {"name": name})
     return from_card(card, engine=engine, quantisation=quantisation)
+
+
+def _why(error: Exception) -> str:
+    """The reason in the reader's language; details of a header or an answer stay as they are."""
+    about = {"detail": str(error), "bytes": f"{getattr(error, 'needs', 0):,}"}
+    if isinstance(error, gguf.OldGgml):
+        return _("it is a GGML file, the format before GGUF, which no engine of today loads")
+    if isinstance(error, gguf.NotGguf):
+        return _("it is no GGUF file that can be read (%(detail)s)") % about
+    if isinstance(error, gguf.TooNew):
+        return _("it is newer than this reader (%(detail)s)") % about
+    if isinstance(error, gguf.Truncated):
+        return _("it is shorter than its header says: %(bytes)s bytes are needed") % about
+    if isinstance(error, gguf.Hostile):
+        return _("its header can't be true (%(detail)s)") % about
+    if isinstance(error, NoShape):
+        return _("it does not tell what is needed (%(detail)s)") % about
+    if isinstance(error, ModelMissing):
+        return _("there is nothing at this address")
+    if isinstance(error, WrongKey):
+        return _("it is not open to everybody")
+    if isinstance(error, download.Refused):
+        return _("the address or the answer is not to be trusted (%(detail)s)") % about
+    return _("it can't be reached (%(detail)s)") % about
 
 
 def from_card(card: Card, *, engine: str, quantisation: str = "") -> Subject:
@@ -109,7 +133,7 @@ def _from_path(path: Path) -> Subject:
         if not files:
             return _from_folder(path)
         if len(files) > 1 and not _SHARD.search(files[0].name):
-            raise NoShape(_("it holds several GGUF files; name one"))
+            raise NoShape("it holds several GGUF files")
         path = files[0]
     shape, weights = from_gguf(_shards(str(path), lambda each: gguf.read(Path(each))))
     return Subject(path.name, weights, shape)
@@ -123,7 +147,7 @@ def _from_folder(path: Path) -> Subject:
     else:
         weights = Weights(sum(map(_safetensors_bytes, path.glob("*.safetensors"))))
     if not weights.total:
-        raise NoShape(_("it holds neither GGUF nor safetensors files"))
+        raise NoShape("it holds neither GGUF nor safetensors files")
     return Subject(path.resolve().name, weights, from_config(config))
 
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from models_admin.measured_memory import Comparison
-from models_admin.memory_fit import GIB, MIB, Fit, Gpu, Share, Verdict, utilisation
+from models_admin.memory_fit import GIB, MIB, CannotReckon, Fit, Gpu, Share, Verdict, utilisation
 
 
 def size(amount: int) -> str:
@@ -36,6 +36,17 @@ def verdict(fit: Fit) -> str:
     if not fit.shares:
         return _("It does not fit: there is no GPU, or no number of them among which the model divides.")
     return _("It does not fit.")
+
+
+def refusal(error: CannotReckon) -> str:
+    """What is wrong with a wish, as a sentence."""
+    sentences = {
+        "engine": _("There is no such engine; there are %(allowed)s."),
+        "kv_type": _("This engine has no such cache; it has %(allowed)s."),
+        "number": _("Context and slots must be %(allowed)s or more."),
+        "context": _("The model reads at most %(allowed)s tokens."),
+    }
+    return sentences[error.what] % {"allowed": error.allowed}
 
 
 def parts(fit: Fit) -> list[tuple[str, str, str]]:

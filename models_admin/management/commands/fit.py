@@ -57,8 +57,10 @@ class Command(BaseCommand):
             wish = _wish(options, subject, deployment)
             found = memory_fit.fit(subject.weights, subject.shape, machine, ram=_ram(options), **wish)
             next_one = _next(found, subject, machine, wish)
-        except (SourceError, CannotReckon) as error:
+        except SourceError as error:
             raise CommandError(str(error)) from error
+        except CannotReckon as error:
+            raise CommandError(memory_words.refusal(error)) from error
         compared = _compared(deployment, found) if deployment else None
         if options["json"]:
             self.stdout.write(json.dumps(_for_programs(subject, found, next_one, compared), ensure_ascii=False))
@@ -105,11 +107,11 @@ def _ram(options: dict[str, Any]) -> int | None:
 
 
 def _wish(options: dict[str, Any], subject: Subject, deployment: Deployment | None) -> dict[str, Any]:
-    context = options["context"] or (deployment.context_tokens if deployment else None)
-    slots = options["slots"] or (deployment.slots if deployment else None)
+    context = min(DEFAULT_CONTEXT, subject.shape.context_length) if deployment is None else deployment.context_tokens
+    slots = 1 if deployment is None else deployment.slots
     return {
-        "context": min(DEFAULT_CONTEXT, subject.shape.context_length) if context is None else context,
-        "slots": 1 if slots is None else slots,
+        "context": context if options["context"] is None else options["context"],
+        "slots": slots if options["slots"] is None else options["slots"],
         "kv_type": options["kv"],
         "engine": options["engine"],
     }
