@@ -30,7 +30,7 @@ class AddForm(forms.Form):
 
     name = forms.CharField(
         label=_("Name"),
-        widget=forms.TextInput(attrs={"class": "vTextField", "autofocus": True, "spellcheck": "false"}),
+        widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false"}),
         help_text=_("deepseek-r1:7b, OWNER/REPOSITORY, or OWNER/REPOSITORY/FILE.gguf. Nothing is downloaded yet."),
     )
     source = forms.ChoiceField(
@@ -43,12 +43,24 @@ class ArtifactInline(admin.TabularInline):  # type: ignore[type-arg]
 
     model = Artifact
     verbose_name_plural = _("Files")
-    fields = readonly_fields = ("source", "ref", "quantisation", "size", "pinned", "upstream")
+    fields = readonly_fields = ("origin", "named", "bits", "size", "pinned", "upstream")
     extra = 0
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @admin.display(description=_("Source"))
+    def origin(self, artifact: Artifact) -> str:
+        return str(artifact.get_source_display())
+
+    @admin.display(description=_("Name"))
+    def named(self, artifact: Artifact) -> str:
+        return artifact.ref
+
+    @admin.display(description=_("Quantisation"))
+    def bits(self, artifact: Artifact) -> str:
+        return artifact.quantisation or "–"
 
     @admin.display(description=_("Size"))
     def size(self, artifact: Artifact) -> str:

@@ -104,7 +104,7 @@ def test_the_page_tells_facts_with_their_sources(admin: Client) -> None:
         "temperature 0.6, top-p 0.95 no system prompt",
         "GPUs for vLLM and SGLang 1, 2, 4, 8",
         "AIME 2024 72.6 % DeepSeek-R1, README",
-        "safetensors BF16 about 65.5 GB Parameters times bytes per parameter",
+        "safetensors BF16 about 65.5 GB parameters × bytes of each",
         "casperhansen/deepseek-r1-distill-qwen-32b-awq",
     ):
         assert words in seen
