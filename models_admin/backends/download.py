@@ -157,7 +157,8 @@ def _range(response: httpx.Response, start: int) -> tuple[int, int | None]:
 
 
 def _error(response: httpx.Response) -> BackendError:
-    status, url = response.status_code, response.url
+    # Without the query: delivery networks put their signatures there.
+    status, url = response.status_code, f"{response.url.host}{response.url.path}"
     if status == 404:
         return ModelMissing(f"there is nothing at {url}")
     if status in {401, 403}:

@@ -139,6 +139,12 @@ async def test_typed_addresses_that_are_refused(url: str) -> None:
         await download.read_header(url)
 
 
+async def test_no_trust_leads_to_a_metadata_service(server: FileServer) -> None:
+    server.redirects["/m.gguf"] = "http://169.254.169.254/m.gguf"
+    with pytest.raises(Refused):
+        await download.read_header(f"{server.address}/m.gguf", Rules(trusted={"169.254.169.254:80"}, seconds=2))
+
+
 async def test_redirects_in_a_circle_end(server: FileServer) -> None:
     server.redirects = {"/a": "/b", "/b": "/a"}
     with pytest.raises(Refused, match="circle"):

@@ -174,6 +174,13 @@ def test_many_short_strings_end_at_a_limit() -> None:
         gguf.parse(header(many))
 
 
+def test_a_header_that_never_ends_is_refused_where_no_real_one_reaches() -> None:
+    long = b"\0" * gguf.MAX_STRING_BYTES
+    fields = [field(f"k{n}", long) for n in range(gguf.HEADER_LIMIT // len(long) + 1)]
+    with pytest.raises(gguf.Hostile, match="at most"):
+        gguf.parse(header(fields))
+
+
 @given(st.binary(max_size=400))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:

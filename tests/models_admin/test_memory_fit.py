@@ -136,6 +136,12 @@ def test_tensor_parallel_sizes_are_those_at_which_engines_start(shape: Shape, si
     assert tensor_parallel_sizes(shape) == sizes
 
 
+def test_kv_heads_neither_divide_nor_repeat_among_three() -> None:
+    shape = Shape(1, 24, 8, 64, 64, 1536, 100, 4096, feed_forward=3 * 4096)
+    assert tensor_parallel_sizes(shape) == (1, 2, 4, 8)
+    assert tensor_parallel_sizes(replace(shape, kv_heads=3)) == (1, 3, 6, 12)
+
+
 def test_vllm_takes_its_share_of_the_smallest_card() -> None:
     weights = Weights(15_231_233_024)
     assert fit(weights, QWEN_7B, cards(16), context=8192, engine="vllm").verdict is Verdict.NOT
