@@ -161,6 +161,7 @@ def _real(
             leftovers |= _shared_memory(process.pid)
             yield RunningEngine(endpoint, "r1-tiny", process)
         finally:
+            leftovers |= _shared_memory(process.pid)  # of one that never got ready, too
             _end_session(process)
             for path in leftovers:
                 path.unlink(missing_ok=True)
@@ -177,8 +178,11 @@ def _real_environment(folder: str) -> dict[str, str]:
 
 def _shared_memory(pid: int) -> set[Path]:
     """SGLang's files in /dev/shm, known by being open: their names tell nothing, and it never removes them."""
-    open_files = [file.path for each in _session(pid) for file in each.open_files()]
-    return {Path(path) for path in open_files if path.startswith("/dev/shm/sglang_")}
+    found: set[Path] = set()
+    for each in _session(pid):
+        with suppress(psutil.Error):  # it has just ended
+            found |= {Path(file.path) for file in each.open_files() if file.path.startswith("/dev/shm/sglang_")}
+    return found
 
 
 def _session(leader: int) -> list[psutil.Process]:
