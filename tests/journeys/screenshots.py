@@ -1,6 +1,7 @@
 """Takes the pictures of docs/screenshots/ from a running site.
 
-python -m tests.journeys.screenshots http://localhost:8000 PASSWORD_FILE [--user admin] [--out docs/screenshots]
+python -m tests.journeys.screenshots http://localhost:8000 PASSWORD_FILE
+    [--user admin] [--out docs/screenshots] [--only SCENE]
 """
 
 from __future__ import annotations
@@ -97,20 +98,43 @@ def chinese(camera: Camera) -> None:
     camera.take(page, "chinese")
 
 
+def models(camera: Camera) -> None:
+    """Which model to take, and the admin's list; a site with several models shows more."""
+    kinds: dict[str, dict[str, Any]] = {
+        "": {"color_scheme": "light"},
+        "-dark": {"color_scheme": "dark"},
+        "-chinese": {"color_scheme": "light", "locale": "zh-CN"},
+        "-phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "light"},
+    }
+    for ending, options in kinds.items():
+        page = camera.visit(**options)
+        page.goto(f"{camera.url}/models/")
+        camera.take(page, f"models{ending}")
+        page.goto(f"{camera.url}/admin/models_admin/cataloguemodel/")
+        camera.take(page, f"admin-models{ending}")
+        page.locator("#result_list th a", has_text=re.compile("R1 (32B|Tiny)")).first.click()
+        page.locator(".change-form #content").wait_for()
+        camera.take(page, f"admin-model{ending}")
+
+
+SCENES = {"desk": desk, "phone": phone, "dark": dark, "chinese": chinese, "models": models}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
     parser.add_argument("password_file", type=Path)
     parser.add_argument("--user", default="admin")
     parser.add_argument("--out", type=Path, default=Path("docs/screenshots"))
+    parser.add_argument("--only", choices=SCENES, action="append", help="scene to take; all where none is named")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         password = options.password_file.read_text().strip()
         camera = Camera(browser, options.url.rstrip("/"), options.user, password, options.out)
-        for scene in (desk, phone, dark, chinese):
-            scene(camera)
+        for scene in options.only or SCENES:
+            SCENES[scene](camera)
         browser.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.utils import translation
 
 from models_admin.models import Artifact, CatalogueModel
+from tests.models_admin import gguf_files
 from tests.models_admin.registry_server import WEIGHTS, Answer, RegistryServer, listing, manifest, registry_server
 
 pytestmark = pytest.mark.django_db
@@ -172,7 +174,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "source"), CASES, ids=range(len(CASES)))
 def test_a_hostile_name_is_refused_in_words_and_asked_nowhere(server: RegistryServer, name: str, source: str) -> None:
-    options = {"source": source, "check_upstream": False}
+    options = {"source": source, "file": None, "check_upstream": False}
     with pytest.raises(CommandError) as refusal:
         call_command("add_model", name, **options) if not name.startswith("-") else _add_dashed(name, source)
     told = str(refusal.value)
@@ -236,3 +238,40 @@ def test_the_digest_is_the_one_that_ollama_shows(server: RegistryServer) -> None
     server.serve_model("library/deepseek-r1", "7b", body)
     add("deepseek-r1:7b")
     assert Artifact.objects.get().digest == hashlib.sha256(body).hexdigest()
+
+
+def test_a_file_of_this_machine_is_pinned_to_its_own_digest(server: RegistryServer, tmp_path: Path) -> None:
+    file = tmp_path / "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
+    file.write_bytes(gguf_files.model())
+    said, _warned = add("--file", str(file))
+    row = Artifact.objects.get()
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (row.source, row.ref, row.digest, row.quantisation) == ("gguf", str(file), digest, "Q4_K_M")
+    assert (row.bytes, row.model.key) == (file.stat().st_size, "deepseek-r1:7b")
+    assert digest[:12] in said
+    add("--check-upstream")
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"tjgg" + b"\0" * 64, "GGML file, the format before GGUF"),
+        (b"PK\x03\x04" + b"\0" * 64, "no GGUF file"),
+        (b"", "no GGUF file|shorter"),
+        (gguf_files.model()[:-100], "shorter than its header says"),
+    ],
+)
+def test_a_file_that_no_engine_reads_is_refused_in_words(tmp_path: Path, content: bytes, told: str) -> None:
+    file = tmp_path / "old.gguf"
+    file.write_bytes(content)
+    with pytest.raises(CommandError, match=told):
+        add("--file", str(file))
+    assert not Artifact.objects.exists()
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="There is no file"):
+        add("--file", str(tmp_path / "nothing.gguf"))
+    with pytest.raises(CommandError, match="There is no file"):
+        add("--file", str(tmp_path))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from models_admin import artifacts
-from models_admin.artifacts import AddError, Checked
+from models_admin.artifacts import Added, AddError, Checked
 from models_admin.models import Artifact
 
 
@@ -20,19 +22,22 @@ class Command(BaseCommand):
             "name", nargs="?", default="", help="deepseek-r1:7b, OWNER/REPOSITORY, OWNER/REPOSITORY/FILE.gguf"
         )
         parser.add_argument("--source", choices=Artifact.Source.values, default="", help="default: chosen by the name")
+        parser.add_argument("--file", type=Path, help="a GGUF file of this machine instead of a name")
         parser.add_argument("--check-upstream", action="store_true", help="ask what all pinned names mean now")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not options["name"] and not options["check_upstream"]:
+        if not (options["name"] or options["file"] or options["check_upstream"]):
             raise CommandError(_("Name a model, or ask with --check-upstream."))
         if options["name"]:
-            self._add(options["name"], options["source"])
+            self._add(lambda: artifacts.add(options["name"], source=options["source"]))
+        if options["file"]:
+            self._add(lambda: artifacts.add_file(options["file"]))
         if options["check_upstream"]:
             self._check()
 
-    def _add(self, name: str, source: str) -> None:
+    def _add(self, add: Callable[[], Added]) -> None:
         try:
-            added = artifacts.add(name, source=source)
+            added = add()
         except AddError as error:
             raise CommandError(str(error)) from error
         row = added.artifact
