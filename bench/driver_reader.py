@@ -17,8 +17,8 @@ import aiohttp
 import httpx
 import uvloop
 
-from models_admin.backends import open_driver
 from models_admin.backends.base import ChatMessage, ChatRequest, Delta, Endpoint
+from models_admin.backends.drivers import open_driver
 from tests import scripted_text
 from tests.running_engines import KEY
 

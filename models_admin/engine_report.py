@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
-from models_admin.backends import contract, open_driver
+from models_admin.backends import contract
 from models_admin.backends.base import BackendError, Driver, Endpoint
 from models_admin.backends.contract import Result
 from models_admin.backends.detect import Detected, detect
+from models_admin.backends.drivers import open_driver
 from models_admin.backends.facts import EngineFacts, LoadedModel, ServedModel
 
 
@@ -28,7 +29,7 @@ class About:
 
     kind: str
     evidence: str
-    facts: EngineFacts = EngineFacts()
+    facts: EngineFacts = field(default_factory=EngineFacts)
     models: tuple[ServedModel, ...] = ()
     loaded: tuple[LoadedModel, ...] = ()
     untold: tuple[str, ...] = ()

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import psutil
 
 from models_admin import gpus
-from models_admin.backends import open_driver
 from models_admin.backends.base import BackendError, Endpoint
+from models_admin.backends.drivers import open_driver
 from models_admin.models import Deployment
 from models_admin.secrets import decrypt
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from models_admin.backends import open_driver
 from models_admin.backends.base import Driver
+from models_admin.backends.drivers import open_driver
 from tests import running_engines
 from tests.running_engines import RunningEngine
 

@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from models_admin.backends import contract, open_driver
+from models_admin.backends import contract
 from models_admin.backends.base import BackendError, ContextTooLong, Endpoint, OutOfCredit, Overloaded
 from models_admin.backends.contract import PROMISES, Result
 from models_admin.backends.contract_subject import Broken, Subject, require
+from models_admin.backends.drivers import open_driver
 from tests import recorded_rules, running_engines
 from tests.recorded_engine import Replay, playing
 from tests.running_engines import RunningEngine

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from django.utils import translation
 
-from models_admin.backends import DRIVERS
 from models_admin.backends.contract import PROMISES
+from models_admin.backends.drivers import DRIVERS
 from models_admin.promise_words import PROMISE_WORDS
 from tests.backends.contract_runs import BENCHES, Seen, contract_of
 

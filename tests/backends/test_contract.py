@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from models_admin.backends import DRIVERS
 from models_admin.backends.base import Loads, Pulls
 from models_admin.backends.contract import PROMISES
+from models_admin.backends.drivers import DRIVERS
 from models_admin.promise_words import PROMISE_WORDS
 from tests.backends import table
 from tests.backends.contract_runs import BENCHES, contract_of, contract_of_real

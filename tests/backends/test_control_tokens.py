@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models_admin.backends import open_driver
 from models_admin.backends.control_tokens import neutralise
+from models_admin.backends.drivers import open_driver
 from tests.backends.asking import asking, collect, text_of
 from tests.running_engines import RunningEngine
 

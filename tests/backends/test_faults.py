@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models_admin.backends import open_driver
 from models_admin.backends.base import BackendError, BrokeOff, Delta, Driver, Finish, Limits, Overloaded, Unreachable
+from models_admin.backends.drivers import open_driver
 from tests import running_engines, scripted_text
 from tests.backends.asking import asking, collect, text_of, until
 from tests.running_engines import RunningEngine

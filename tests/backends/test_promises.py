@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from models_admin.backends import make_driver, open_driver
 from models_admin.backends.base import (
     BackendError,
     BadRequest,
@@ -20,6 +19,7 @@ from models_admin.backends.base import (
     Unreachable,
     WrongKey,
 )
+from models_admin.backends.drivers import make_driver, open_driver
 from tests.backends.asking import asking, collect, long_question, question, text_of, until
 from tests.running_engines import RunningEngine, free_port
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from models_admin.backends import open_driver
 from models_admin.backends.base import Driver, ModelMissing, WrongKey
+from models_admin.backends.drivers import open_driver
 from tests import running_engines
 from tests.backends.asking import asking, collect, text_of
 from tests.real_engines.plugin import ENGINES

@@ -11,9 +11,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from models_admin.backends import DRIVERS
 from models_admin.backends.base import Endpoint
 from models_admin.backends.contract import Result
+from models_admin.backends.drivers import DRIVERS
 from models_admin.backends.http_client import base_of
 from models_admin.engine_report import About, EngineReport, NoEngine
 from models_admin.key_file import read_key
