@@ -132,7 +132,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
 @admin.register(Group)
 class GroupAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    fields = ("name",)
+    fields = ("name", "may_use_cloud")
     list_display = ("name", "people")
     search_fields = ("name",)
 

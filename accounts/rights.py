@@ -17,6 +17,11 @@ def bump(user_id: int) -> None:
     User.objects.filter(pk=user_id).update(rights_epoch=F("rights_epoch") + 1)
 
 
+def may_use_cloud(user: User) -> bool:
+    """Whether a person's questions may leave the house: the main group decides, and an administrator may."""
+    return user.is_superuser or bool(user.main_group and user.main_group.may_use_cloud)
+
+
 def watch() -> None:
     """Connects to every way in which a person's rights are saved."""
     pre_save.connect(_remember, sender=User, dispatch_uid="rights_remember")

@@ -10,10 +10,11 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
+from accounts import rights
 from chat import history, settlement
 from chat.models import Generation, Message
 from models_admin.backends import base
-from models_admin.models import Deployment, Engine
+from models_admin.models import Deployment
 from models_admin.probing import endpoint_of
 
 State = Generation.State
@@ -32,10 +33,14 @@ class Work:
     tokens_per_second: int | None
 
 
+class KeptAtHome(Exception):
+    """The deployment is a cloud's, and this conversation or this person may not be sent there."""
+
+
 def claim(generation_id: uuid.UUID, attempt: int, worker_id: int) -> Work | None:
     """Move released → running; None when somebody else has it, or it was stopped.
 
-    Whatever is raised has moved nothing, `SecretUnreadable` for an engine's key included.
+    Whatever is raised has moved nothing: `SecretUnreadable` for an engine's key, `KeptAtHome`.
     """
     with transaction.atomic():
         moved = Generation.objects.filter(
@@ -50,11 +55,14 @@ def claim(generation_id: uuid.UUID, attempt: int, worker_id: int) -> Work | None
 
 def _work(generation_id: uuid.UUID) -> Work:
     row = Generation.objects.select_related(
-        "user", "deployment__engine", "deployment__artifact__model", "message__conversation"
+        "user__main_group", "deployment__engine", "deployment__artifact__model", "message__conversation"
     ).get(pk=generation_id)
     answer, deployment = row.message, row.deployment
     if answer is None or deployment is None:
         raise LookupError(f"message or deployment of {generation_id} is gone")
+    # Asked again at the last door: rights, a lock or an engine may have changed while it waited.
+    if deployment.engine.is_cloud and (answer.conversation.is_local_only or not rights.may_use_cloud(row.user)):
+        raise KeptAtHome
     return Work(
         generation_id,
         row.attempt,
@@ -81,7 +89,7 @@ def _request(row: Generation, answer: Message, deployment: Deployment) -> base.C
         stop=tuple(options.get("stop") or ()),
         think=options.get("think", "auto"),
         context_tokens=deployment.context_tokens,
-        end_user=pseudonym(row.user_id) if deployment.engine.kind in Engine.CLOUD else "",
+        end_user=pseudonym(row.user_id) if deployment.engine.is_cloud else "",
     )
 
 

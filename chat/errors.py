@@ -33,6 +33,18 @@ class NoModel(WishRefused):
     code = "no_model"
 
 
+class CloudNotAllowed(WishRefused):
+    """The model is a cloud's, and this person's group may not send anything there."""
+
+    code = "cloud_not_allowed"
+
+
+class LocalOnly(WishRefused):
+    """The model is a cloud's, and this conversation is kept on the site's own machines."""
+
+    code = "local_only"
+
+
 class TooManyWaiting(WishRefused):
     code = "too_many_waiting"
     retry_after = 10

@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import quota
+from accounts import quota, rights
 from accounts.models import ApiToken, User
 from chat import bells, errors, history, settlement
 from chat.models import Conversation, Generation, Message
@@ -65,6 +65,7 @@ def submit(user: User, ask: Ask) -> Submitted:
     def make(digest: str) -> Submitted:
         _admit(user, ask.model)
         conversation = _conversation(user, ask)
+        _keep_at_home(user, conversation, ask.model)
         messages = _append(conversation, [*ask.turns, (Message.Role.USER, ask.text), EMPTY_ANSWER], ask.model)
         return _wish(user, ask, digest, conversation, messages[-1])
 
@@ -84,6 +85,7 @@ def regenerate(user: User, message_id: uuid.UUID, key: uuid.UUID) -> Submitted:
             raise errors.NotYours
         ask = Ask(key=key, text=question.text, model=old.model_key or conversation.model_key)
         _admit(user, ask.model)
+        _keep_at_home(user, conversation, ask.model)
         _refuse_while_answering(conversation)
         conversation.active_leaf = question
         (answer,) = _append(conversation, [EMPTY_ANSWER], ask.model)
@@ -159,6 +161,14 @@ def _admit(user: User, model_key: str) -> None:
     waiting = Generation.objects.filter(user=user, state=State.WAITING).count()
     if waiting >= settings.WAITING_PER_USER:
         raise errors.TooManyWaiting(settings.WAITING_PER_USER)
+
+
+def _keep_at_home(user: User, conversation: Conversation, model_key: str) -> None:
+    if fleet.is_cloud(model_key):
+        if not rights.may_use_cloud(user):
+            raise errors.CloudNotAllowed
+        if conversation.is_local_only:
+            raise errors.LocalOnly
 
 
 def _conversation(user: User, ask: Ask) -> Conversation:

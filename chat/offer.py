@@ -10,9 +10,9 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from models_admin import catalogue
-from models_admin.attach import DEMO_MODEL
 from models_admin.catalogue import Card, Source
-from models_admin.models import CatalogueModel, Deployment, Engine
+from models_admin.fleet import DEMO_MODEL
+from models_admin.models import CatalogueModel, Deployment
 
 State = Deployment.State
 
@@ -117,12 +117,12 @@ def _here(model: CatalogueModel, deployments: list[Deployment]) -> Here:
         state={"warm": _("ready"), "loading": _("starting"), "cold": _("not ready")}[look],
         places=", ".join(dict.fromkeys(_place(row) for row in best)),
         context=formats.number_format(context, force_grouping=True),
-        is_cloud=all(row.engine.kind in Engine.CLOUD for row in deployments),
+        is_cloud=all(row.engine.is_cloud for row in deployments),
     )
 
 
 def _place(row: Deployment) -> str:
-    return str(row.engine.get_kind_display()) if row.engine.kind in Engine.CLOUD else row.engine.host.name
+    return str(row.engine.get_kind_display()) if row.engine.is_cloud else row.engine.host.name
 
 
 def _count(parameters: int) -> str:

@@ -11,13 +11,14 @@ from uuid import UUID
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
+from accounts import rights
 from accounts.models import User
 from chat import history
 from chat.models import Conversation, Generation, Message
-from models_admin.models import Deployment
+from models_admin.fleet import DEMO_MODEL
+from models_admin.models import CatalogueModel, Deployment
 
 LISTED = 300
-DEMO_MODEL = "r1-tiny"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Model:
     state: str
     about: str
     note: str
+    is_cloud: bool = False
 
     @property
     def is_demo(self) -> bool:
@@ -123,7 +125,7 @@ def turns(conversation: Conversation) -> list[Turn]:
     rows = Generation.objects.filter(message__in=[message.id for message in path]).select_related("message")
     generations = {row.message_id: row for row in rows.order_by("created_at")}
     path = [row.message if (row := generations.get(message.id)) and row.message else message for message in path]
-    names = {model.key: model.name for model in models()}
+    names = dict(CatalogueModel.objects.values_list("key", "name"))
     siblings = _siblings(conversation, path)
     return [_turn(message, generations.get(message.id), names, siblings) for message in path]
 
@@ -191,9 +193,11 @@ def leaf_below(conversation: Conversation, message_id: str) -> Message | None:
     return found
 
 
-def models() -> list[Model]:
-    """The models that people can ask for, best state first."""
+def models(user: User) -> list[Model]:
+    """The models that this person can ask for, best state first."""
     rows = Deployment.objects.filter(artifact__model__is_visible=True).select_related("artifact__model", "engine__host")
+    if not rights.may_use_cloud(user):
+        rows = rows.filter(engine__is_cloud=False)
     found: dict[str, Model] = {}
     for row in sorted(rows, key=lambda row: (row.state != Deployment.State.WARM, row.artifact.model.name)):
         model = row.artifact.model
@@ -207,11 +211,14 @@ def _model(key: str, name: str, deployment: Deployment) -> Model:
     host = deployment.engine.host.name
     note = _("Ready on {host}.").format(host=host) if is_warm else _("Not ready on {host}.").format(host=host)
     about = _("{n} tokens of context.").format(n=formats.number_format(deployment.context_tokens, force_grouping=True))
+    if deployment.engine.is_cloud:
+        note = _("A cloud answers: what you write leaves this site.")
+        about = _("Not one of your own machines.")
     if key == DEMO_MODEL:
         about = _("Our own toy of a million parameters: sums, sorting, counting, a few set pieces.")
         note = _("A demo model: sums, sorting, counting, little else.")
     look = "warm" if is_warm else "loading" if is_starting else "cold"
-    return Model(key, name, look, str(deployment.get_state_display()), about, note)
+    return Model(key, name, look, str(deployment.get_state_display()), about, note, deployment.engine.is_cloud)
 
 
 def chosen(found: list[Model], key: str) -> Model | None:

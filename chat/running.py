@@ -12,9 +12,9 @@ import uuid
 from django.conf import settings
 from django.db import DatabaseError
 
-from chat import bells, reaping, settlement
+from chat import bells, errors, reaping, settlement
 from chat.checkpointing import checkpoint, row_of
-from chat.claiming import Work, claim
+from chat.claiming import KeptAtHome, Work, claim
 from chat.database import in_database, on_lease_thread
 from chat.live_answer import Live, outcome_of
 from chat.models import Generation
@@ -23,7 +23,8 @@ from chat.stream_log import ANSWER, THINKING, Log, Writer
 from live import doorbell
 from live import redis as connections
 from models_admin import fleet, probing
-from models_admin.backends import base, make_driver
+from models_admin.backends import base
+from models_admin.backends.drivers import make_driver
 from models_admin.secrets import SecretUnreadable
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class Runner:
         except SecretUnreadable:
             log.error("generation %s: the key of its engine cannot be read", generation_id)
             reason = base.WrongKey.code
+        except KeptAtHome:
+            reason = errors.CloudNotAllowed.code
         except Exception:
             log.exception("generation %s cannot be begun", generation_id)
             reason = base.BackendError.code
@@ -133,10 +136,10 @@ class Runner:
     async def _finish(self, live: Live) -> None:
         if live.is_lost:
             return
-        if isinstance(live.error, base.Unreachable | base.Overloaded):
+        if isinstance(live.error, base.Unreachable | base.Overloaded | base.OutOfCredit):
             await self._hold_back(live.work.engine_id, live.error)
-            if await self._is_put_back(live):
-                return
+        if isinstance(live.error, base.Unreachable | base.Overloaded) and await self._is_put_back(live):
+            return
         outcome = outcome_of(live)
         is_mine = await self._settle(live, outcome)
         if not is_mine:

@@ -51,6 +51,7 @@ class Leader:
         self.is_draining = False
         self._rung = asyncio.Event()
         self._shown: dict[str, tuple[int, str]] = {}
+        self._prober = probing.Prober(in_database)
 
     def loops(self) -> list[asyncio.Task[None]]:
         coroutines = (
@@ -124,7 +125,7 @@ class Leader:
         while True:
             if self.is_leading:
                 try:
-                    await probing.probe(in_database)
+                    await self._prober.probe()
                 except DatabaseError as error:
                     log.warning("engines not probed: %s", error)
                 self._rung.set()

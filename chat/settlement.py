@@ -20,7 +20,7 @@ from accounts import ledger, quota
 from chat import bells
 from chat.models import Conversation, Generation, Message, Segment
 from live import doorbell
-from models_admin import fleet
+from models_admin import fleet, prices
 from models_admin.models import RateCard
 
 State = Generation.State
@@ -76,9 +76,9 @@ def settle(generation_id: uuid.UUID, attempt: int, worker_id: int | None, outcom
         )
         if not moved:
             return False
-        row = Generation.objects.select_related("user__main_group", "token", "deployment__engine__host").get(
-            pk=generation_id
-        )
+        row = Generation.objects.select_related(
+            "user__main_group", "token", "deployment__engine__host", "deployment__artifact"
+        ).get(pk=generation_id)
         _write_text(row, outcome)
         _bill(row, outcome)
         fleet.give_slot_back(generation_id)
@@ -177,8 +177,22 @@ def _charge(row: Generation, outcome: Outcome) -> int:
     return (prompt + output) // 1000
 
 
+def _cost(row: Generation, outcome: Outcome) -> prices.Cost:
+    """Money, for a cloud's answer alone, by the price that was valid when it began."""
+    if row.deployment is None or not row.deployment.engine.is_cloud or row.started_at is None:
+        return prices.Cost()
+    kind, name = row.deployment.engine.kind, row.deployment.artifact.ref
+    return prices.cost(
+        prices.price_at(kind, name, row.started_at),
+        prompt_tokens=outcome.prompt_tokens,
+        cached_tokens=outcome.cached_tokens,
+        output_tokens=outcome.thinking_tokens + outcome.answer_tokens,
+    )
+
+
 def _use(row: Generation, outcome: Outcome, charged: int) -> ledger.Use:
     group, deployment = row.user.main_group, row.deployment
+    cost = _cost(row, outcome)
     return ledger.Use(
         key=f"{row.pk}/{row.attempt}/use",
         at=timezone.now(),
@@ -198,8 +212,8 @@ def _use(row: Generation, outcome: Outcome, charged: int) -> ledger.Use:
         decode_ms=outcome.decode_ms,
         gpu_ms_charged=charged,
         gpu_ms_measured=outcome.prefill_ms + outcome.decode_ms,
-        cost_micro=0,
-        currency="",
+        cost_micro=cost.micro,
+        currency=cost.currency,
     )
 
 

@@ -77,6 +77,16 @@ def rename(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+def local_only(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """Keep a conversation from clouds (`on` = 1), or let it go there again (0)."""
+    found = _find(request, conversation_id)
+    wanted = request.POST.get("on") == "1"
+    history.for_user(_user(request)).filter(pk=found.pk).update(is_local_only=wanted)
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
 def delete(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     """Into the trash; `restore` takes it out again. Nobody can stop what he no longer sees, so it is stopped here."""
     found = _find(request, conversation_id)
@@ -109,13 +119,14 @@ def version(request: HttpRequest, conversation_id: UUID) -> HttpResponseRedirect
 
 def _page(request: HttpRequest, found: Conversation | None, model_key: str) -> HttpResponse:
     _use_time_zone(request)
-    models = page.models()
+    models = page.models(_user(request))
     context: dict[str, Any] = {
         "conversation": found,
         "groups": page.groups(_user(request)),
         "turns": page.turns(found) if found else [],
         "models": models,
         "model": page.chosen(models, model_key),
+        "has_cloud": any(model.is_cloud for model in models),
         "starters": page.starters(),
         "blank": page.BLANK,
     }

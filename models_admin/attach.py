@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from models_admin import fleet, secrets
-from models_admin.backends import DRIVERS, open_driver
+from models_admin import fleet, prices, secrets
 from models_admin.backends.base import BackendError, Endpoint, Health, WrongKey
+from models_admin.backends.drivers import DRIVERS, open_driver
 from models_admin.backends.facts import EngineFacts
 from models_admin.backends.http_client import base_of
 from models_admin.backends.llama_cpp import names_of
+from models_admin.fleet import DEMO_MODEL
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 from models_admin.probing import state_by_health
 
-DEMO_MODEL = "r1-tiny"
 DEMO_NAME = "R1 Tiny (demo)"
 DEFAULT_SLOTS = 4
 DEFAULT_CONTEXT = 4096
+# A cloud tells neither; its models of today read a million tokens, and its account allows hundreds of answers at once.
+CLOUD_SLOTS = 16
+CLOUD_CONTEXT = 131_072
 
 
 class AttachError(Exception):
@@ -41,6 +44,7 @@ class Attachment:
     key: str | None = field(default=None, repr=False)
     tokens_per_second: int | None = None
     is_launched: bool = False
+    is_cloud: bool = False
     name: str = ""
 
 
@@ -59,13 +63,23 @@ def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
     url = _checked(wish)
     known = _known_engine(wish, url)
     key = wish.key if wish.key is not None else (secrets.decrypt(known.secret) if known and known.secret else "")
+    wish = replace(wish, model=full_name(wish.kind, wish.model))
     health, facts, warnings = asyncio.run(_probe(Endpoint(url, key, wish.kind), wish.model))
     if must_answer and warnings:
         raise AttachError(warnings[0])
     with transaction.atomic():
+        _keep_apart(wish)
         engine = _store_engine(known or Engine(host=fleet.local_host()), wish, url, key, facts)
         deployment = _store_deployment(engine, wish, health, facts)
+        if engine.kind == Engine.Kind.DEEPSEEK:
+            prices.add_known(engine.kind)
     return Attached(deployment, warnings)
+
+
+def full_name(kind: str, model: str) -> str:
+    """Ollama takes a bare name for its tag `latest`; we write what is meant, so that it can be seen and pinned."""
+    has_tag = ":" in model.rpartition("/")[2]
+    return model if kind != Engine.Kind.OLLAMA or has_tag else f"{model}:latest"
 
 
 def _checked(wish: Attachment) -> str:
@@ -102,6 +116,16 @@ def _is_address(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and has_port and is_plain
 
 
+def _keep_apart(wish: Attachment) -> None:
+    """A name means either a model of our own machines or a cloud's. Raises AttachError."""
+    is_cloud = wish.is_cloud or wish.kind == Engine.Kind.DEEPSEEK
+    others = Deployment.objects.filter(artifact__model__key=wish.model).exclude(engine__is_cloud=is_cloud)
+    if others.exclude(engine__base_url=base_of(wish.url)).exists():
+        raise AttachError(
+            _("“%(model)s” is served by another engine already, and one of the two is a cloud.") % {"model": wish.model}
+        )
+
+
 def _known_engine(wish: Attachment, url: str) -> Engine | None:
     if wish.is_launched:
         # The engine of the site's own start may come back on another port.
@@ -136,6 +160,7 @@ def _store_engine(engine: Engine, wish: Attachment, url: str, key: str, facts: E
     engine.kind = wish.kind
     engine.base_url = url
     engine.is_launched = wish.is_launched
+    engine.is_cloud = wish.is_cloud or wish.kind == Engine.Kind.DEEPSEEK
     engine.secret = secrets.encrypt(key) if key else ""
     engine.build = facts.build or engine.build
     engine.save()
@@ -155,8 +180,9 @@ def _store_deployment(engine: Engine, wish: Attachment, health: Health, facts: E
     )
     deployment = Deployment.objects.filter(engine=engine, artifact=artifact).first()
     deployment = deployment or Deployment(engine=engine, artifact=artifact, slots=0, context_tokens=0)
-    deployment.slots = wish.slots or facts.slots or deployment.slots or DEFAULT_SLOTS
-    deployment.context_tokens = wish.context or facts.context_tokens or deployment.context_tokens or DEFAULT_CONTEXT
+    slots, context = (CLOUD_SLOTS, CLOUD_CONTEXT) if engine.is_cloud else (DEFAULT_SLOTS, DEFAULT_CONTEXT)
+    deployment.slots = wish.slots or facts.slots or deployment.slots or slots
+    deployment.context_tokens = wish.context or facts.context_tokens or deployment.context_tokens or context
     deployment.tokens_per_second = wish.tokens_per_second
     state = state_by_health(engine, health)
     if deployment.state != state:

@@ -17,15 +17,17 @@ HEARTBEAT_SECONDS = 3
 REAP_AFTER_SECONDS = 9
 assert REAP_AFTER_SECONDS >= 3 * HEARTBEAT_SECONDS
 LOCAL_HOST = "local"
+DEMO_MODEL = "r1-tiny"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model that a person may ask for; warm where any of its deployments is."""
+    """A model that a person may ask for; warm where any of its deployments is. `is_cloud`: it leaves the house."""
 
     key: str
     name: str
     is_warm: bool
+    is_cloud: bool = False
 
 
 def local_host() -> Host:
@@ -76,17 +78,22 @@ def has_warm_deployment() -> bool:
 def choices() -> list[Choice]:
     """The models on offer, warm ones first."""
     found = []
-    for model in CatalogueModel.objects.filter(is_visible=True).prefetch_related("artifacts__deployments"):
+    for model in CatalogueModel.objects.filter(is_visible=True).prefetch_related("artifacts__deployments__engine"):
         deployments = [d for a in model.artifacts.all() for d in a.deployments.all()]
         is_warm = any(d.state == Deployment.State.WARM for d in deployments)
         if deployments:
-            found.append(Choice(model.key, model.name, is_warm))
+            found.append(Choice(model.key, model.name, is_warm, any(d.engine.is_cloud for d in deployments)))
     return sorted(found, key=lambda choice: (not choice.is_warm, choice.name))
 
 
 def is_offered(model_key: str) -> bool:
     """Whether people may ask for it, warm or not."""
     return CatalogueModel.objects.filter(key=model_key, is_visible=True, artifacts__deployments__isnull=False).exists()
+
+
+def is_cloud(model_key: str) -> bool:
+    """Whether any engine that serves it is a cloud: then nothing private may be asked of it."""
+    return Deployment.objects.filter(artifact__model__key=model_key, engine__is_cloud=True).exists()
 
 
 def warm_deployments(model_key: str) -> list[Deployment]:

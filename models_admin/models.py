@@ -43,7 +43,8 @@ class Worker(models.Model):
 class Engine(models.Model):
     """A server that runs models. `secret` is encrypted; it is written by forms and never shown.
 
-    `facts` is what the engine said of itself at `facts_at` (shape: `engine_facts.Facts`).
+    `facts` is what the engine said of itself at `facts_at` (shape: `engine_facts.Facts`). `is_cloud`: what is asked
+    of it leaves the house, and is somebody else's to read and to bill.
     """
 
     class Kind(models.TextChoices):
@@ -54,13 +55,14 @@ class Engine(models.Model):
         DEEPSEEK = "deepseek", "DeepSeek API"
         OPENAI_COMPATIBLE = "openai-compatible", _("OpenAI-compatible")
 
-    CLOUD = (Kind.DEEPSEEK,)
-
     host = models.ForeignKey(Host, models.PROTECT, related_name="engines", verbose_name=_("host"))
     kind = models.CharField(_("kind"), max_length=30, choices=Kind)
     base_url = models.CharField(_("address"), max_length=300)
     secret = models.TextField(blank=True, default="", editable=False)
     is_launched = models.BooleanField(_("launched by the site"), default=False)
+    is_cloud = models.BooleanField(
+        _("cloud"), default=False, help_text=_("What is asked of it leaves your machines: only for groups that may.")
+    )
     build = models.CharField(_("build"), max_length=120, blank=True)
     facts = models.JSONField(default=dict, editable=False)
     facts_at = models.DateTimeField(_("asked"), null=True, editable=False)
@@ -68,7 +70,12 @@ class Engine(models.Model):
     class Meta:
         verbose_name = _("engine")
         verbose_name_plural = _("engines")
-        constraints = [models.UniqueConstraint(fields=["host", "base_url"], name="engine_one_per_address")]
+        constraints = [
+            models.UniqueConstraint(fields=["host", "base_url"], name="engine_one_per_address"),
+            models.CheckConstraint(
+                condition=~Q(kind="deepseek") | Q(is_cloud=True), name="engine_of_deepseek_is_a_cloud"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} · {self.base_url}"
@@ -211,7 +218,7 @@ class SlotLease(models.Model):
 
 
 class PriceRow(models.Model):
-    """What a cloud asks for a million tokens, in millionths of `currency`, from a moment on and in a part of the day."""
+    """What a cloud asks for a million tokens, in millionths of `currency`, in a time and a part of the day."""
 
     class Tier(models.TextChoices):
         ALWAYS = "always", _("always")

@@ -6,29 +6,80 @@ Apart from `fleet`, because it loads the drivers: a web process has no use for 3
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models.functions import Now
 
-from models_admin import secrets
-from models_admin.backends import open_driver
+from models_admin import engine_facts, secrets
 from models_admin.backends.base import BackendError, Endpoint, Health, Overloaded
+from models_admin.backends.drivers import open_driver
 from models_admin.models import Deployment, Engine
 
+log = logging.getLogger(__name__)
 PROBE_SECONDS = 3.0
+# A cloud is not ours to ask every three seconds; one that refused us is looked at sooner.
+CLOUD_PROBE_SECONDS = 60.0
+CLOUD_RETRY_SECONDS = 10.0
+# Version, slots, memory: what changes when an engine is started anew, and its load for the admin's eyes.
+FACTS_SECONDS = 30.0
 # A busy engine may be slow: only two silences in a row, each of the driver's own deadline, count.
 TRIES = 2
+InDatabase = Callable[..., Awaitable[Any]]
 
 
-async def probe(in_database: Callable[..., Awaitable[Any]]) -> None:
-    """Ask every engine at once and note what it said. `in_database` runs a function that uses the ORM."""
+@dataclass(frozen=True)
+class _Asked:
+    """An engine to ask; `endpoint` None where its key cannot be read. `models` are those deployed on it."""
 
-    async def ask(engine_id: int, endpoint: Endpoint | None) -> None:
-        await in_database(note_health, engine_id, await health(endpoint))
+    id: int
+    endpoint: Endpoint | None
+    is_cloud: bool
+    is_well: bool
+    models: list[str]
 
-    endpoints: dict[int, Endpoint | None] = await in_database(_endpoints)
-    await asyncio.gather(*(ask(engine_id, endpoint) for engine_id, endpoint in endpoints.items()))
+
+class Prober:
+    """Asks every engine how it is, and less often what it is. `in_database` runs a function that uses the ORM."""
+
+    def __init__(self, in_database: InDatabase) -> None:
+        self._in_database = in_database
+        self._health_at: dict[int, float] = {}
+        self._facts_at: dict[int, float] = {}
+
+    async def probe(self) -> None:
+        """All engines that are due, at once."""
+        engines: list[_Asked] = await self._in_database(_engines)
+        due = [each for each in engines if self._is_due(each)]
+        await asyncio.gather(*map(self._ask, due))
+
+    def _is_due(self, engine: _Asked) -> bool:
+        age = time.monotonic() - self._health_at.get(engine.id, -math.inf)
+        return not engine.is_cloud or age >= (CLOUD_PROBE_SECONDS if engine.is_well else CLOUD_RETRY_SECONDS)
+
+    async def _ask(self, engine: _Asked) -> None:
+        self._health_at[engine.id] = time.monotonic()
+        told = await health(engine.endpoint)
+        await self._in_database(note_health, engine.id, told)
+        since = time.monotonic() - self._facts_at.get(engine.id, -math.inf)
+        if engine.endpoint is None or not told.is_ready:
+            self._facts_at.pop(engine.id, None)  # it may come back as another one: look at once then
+        elif since >= FACTS_SECONDS:
+            self._facts_at[engine.id] = time.monotonic()
+            await self._look(engine.id, engine.endpoint, engine.models)
+
+    async def _look(self, engine_id: int, endpoint: Endpoint, models: list[str]) -> None:
+        try:
+            async with open_driver(endpoint) as driver:
+                facts = await engine_facts.read(driver, models)
+        except BackendError as error:
+            log.info("engine %s does not tell its facts: %s", engine_id, error.code)
+            return
+        await self._in_database(engine_facts.note, engine_id, facts)
 
 
 async def health(endpoint: Endpoint | None) -> Health:
@@ -65,8 +116,15 @@ def note_health(engine_id: int, health: Health) -> None:
     moved.exclude(state=state).update(state=state, state_since=Now())
 
 
-def _endpoints() -> dict[int, Endpoint | None]:
-    return {engine.pk: _endpoint(engine) for engine in Engine.objects.filter(deployments__isnull=False).distinct()}
+def _engines() -> list[_Asked]:
+    models: dict[int, list[str]] = {}
+    well: set[int] = set()
+    for engine_id, ref, state in Deployment.objects.values_list("engine_id", "artifact__ref", "state"):
+        models.setdefault(engine_id, []).append(ref)
+        if state == Deployment.State.WARM:
+            well.add(engine_id)
+    engines = Engine.objects.filter(pk__in=models)
+    return [_Asked(each.pk, _endpoint(each), each.is_cloud, each.pk in well, models[each.pk]) for each in engines]
 
 
 def _endpoint(engine: Engine) -> Endpoint | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 
 
@@ -24,6 +24,19 @@ def decrypt(stored: str) -> str:
         raise SecretUnreadable from error
 
 
-def _fernet() -> Fernet:
-    key = hashlib.sha256(b"r1web engine keys\0" + settings.SECRET_KEY.encode()).digest()
-    return Fernet(base64.urlsafe_b64encode(key))
+def renew(stored: str) -> str:
+    """The same key under the site's present secret key. Raises SecretUnreadable."""
+    try:
+        return _fernet().rotate(stored.encode()).decode()
+    except InvalidToken as error:
+        raise SecretUnreadable from error
+
+
+def _fernet() -> MultiFernet:
+    """Writes with the present secret key, reads what older ones wrote as well."""
+    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(_digest(key))) for key in keys])
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(b"r1web engine keys\0" + key.encode()).digest()

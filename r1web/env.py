@@ -52,10 +52,10 @@ def address(name: str, default: str) -> str:
     raise ImproperlyConfigured(f"{name} is not an address; write it like {default}.")
 
 
-def secret(path: Path) -> str:
-    """The site's secret, made at the first start with mode 600 and read ever after."""
+def secret_keys(path: Path) -> list[str]:
+    """The site's secrets, a line each: the present one first, then older ones. Made at the first start."""
     with suppress(FileNotFoundError):
-        return path.read_text().strip()
+        return path.read_text().split()
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(48))
@@ -63,7 +63,7 @@ def secret(path: Path) -> str:
     with suppress(FileExistsError):
         os.link(fresh, path)
     fresh.unlink()
-    return path.read_text().strip()
+    return path.read_text().split()
 
 
 def database(url: str) -> dict[str, Any]:

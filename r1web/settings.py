@@ -13,7 +13,8 @@ DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 DEBUG = env.boolean("R1WEB_DEBUG", False)
 TESTING = "pytest" in sys.modules
-SECRET_KEY = env.secret(Path(env.text("R1WEB_SECRET_KEY_FILE", str(DATA_DIR / "secret_key"))))
+SECRET_KEY_FILE = Path(env.text("R1WEB_SECRET_KEY_FILE", str(DATA_DIR / "secret_key")))
+SECRET_KEY, *SECRET_KEY_FALLBACKS = env.secret_keys(SECRET_KEY_FILE)
 HTTPS = env.boolean("R1WEB_HTTPS", False)
 BEHIND_PROXY = env.boolean("R1WEB_BEHIND_PROXY", False)
 PORT = env.integer("R1WEB_PORT", 8000, least=1, most=65535)

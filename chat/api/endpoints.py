@@ -12,7 +12,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from accounts import tokens
+from accounts import rights, tokens
 from accounts.ids import uuid7
 from accounts.models import ApiToken
 from chat import errors, generation
@@ -54,13 +54,13 @@ def door(method: str) -> Callable[[TokenView], View]:
 
 @door("GET")
 async def list_models(request: HttpRequest, token: ApiToken) -> HttpResponse:
-    choices = await in_database(fleet.choices)
+    choices = await in_database(_choices, token)
     return JsonResponse(openai.model_list([openai.model(choice.key, choice.name) for choice in choices]))
 
 
 @door("GET")
 async def one_model(request: HttpRequest, token: ApiToken, key: str) -> HttpResponse:
-    for choice in await in_database(fleet.choices):
+    for choice in await in_database(_choices, token):
         if choice.key == key:
             return JsonResponse(openai.model(choice.key, choice.name))
     raise refusals.no_model(key)
@@ -74,6 +74,12 @@ async def chat_completions(request: HttpRequest, token: ApiToken) -> HttpRespons
     if wish.is_stream:
         return sse.response(_events(token, submitted, frame))
     return await _whole(token, submitted, frame)
+
+
+def _choices(token: ApiToken) -> list[fleet.Choice]:
+    """What the token's person may ask for."""
+    may_use_cloud = rights.may_use_cloud(token.user)
+    return [choice for choice in fleet.choices() if may_use_cloud or not choice.is_cloud]
 
 
 async def _token(request: HttpRequest) -> ApiToken:

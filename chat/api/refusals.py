@@ -30,6 +30,7 @@ FAILURES = {
     "bad_request": (400, "invalid_request_error", "bad_request"),
     "model_missing": (503, "server_error", "model_missing"),
     "engine_overloaded": (503, "server_error", "engine_overloaded"),
+    "out_of_credit": (503, "server_error", "out_of_credit"),
 }
 
 
@@ -44,7 +45,7 @@ def no_model(key: str) -> Refused:
 
 
 def of_wish(error: errors.WishRefused, model_key: str) -> Refused:
-    if error.code == "no_model":
+    if error.code in {"no_model", "cloud_not_allowed"}:
         return no_model(model_key)
     if isinstance(error.__cause__, QuotaExceeded):
         return _of_quota(error.__cause__)

@@ -5,12 +5,14 @@ import { ConnectionLine } from "./connection_line.js";
 import { Following } from "./following.js";
 import { Words, readJson } from "./i18n.js";
 import { Menu } from "./menu.js";
+import { post } from "./partial.js";
 import { ask, regenerate, stop, uuid } from "./protocol.js";
 import { Queued } from "./queued.js";
 import { Sidebar } from "./sidebar.js";
 import { Socket } from "./socket.js";
 import { Thread } from "./thread.js";
 import { settledAsWritten } from "./sha256.js";
+import { toast } from "./toast.js";
 
 /** @typedef {import("./protocol.js").Frame} Frame */
 
@@ -222,6 +224,8 @@ class Chat {
     if (button && panel) {
       const menu = new Menu(button, panel);
       panel.querySelector("[data-rename]")?.addEventListener("click", () => (menu.close(), rename()));
+      const lock = /** @type {HTMLElement | null} */ (panel.querySelector("[data-local-only]"));
+      lock?.addEventListener("click", () => this.#keepFromClouds(lock));
       panel.querySelector("[data-delete]")?.addEventListener("click", () => (menu.close(), this.#delete()));
     }
     document.addEventListener("keydown", (event) => {
@@ -238,6 +242,15 @@ class Chat {
     document.title = `${title} · R1 Web`;
     const head = document.querySelector(".topbar__title");
     if (head) head.textContent = title;
+  }
+
+  /** @param {HTMLElement} lock */
+  async #keepFromClouds(lock) {
+    if (!this.conversation) return;
+    const on = lock.getAttribute("aria-checked") !== "true";
+    const isKept = await post(`/c/${this.conversation}/local-only/`, { on: on ? "1" : "0" });
+    if (isKept) lock.setAttribute("aria-checked", String(on));
+    else toast(this.words.say("not_changed"));
   }
 
   #delete() {

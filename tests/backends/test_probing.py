@@ -46,7 +46,7 @@ async def test_an_engine_that_dies_is_no_model_to_ask_until_it_is_back(tmp_path:
         assert (await state(), await health_says_model()) == ("warm", True)
         engine.process.kill()
         engine.process.wait()
-        await probing.probe(in_database)
+        await probing.Prober(in_database).probe()
         assert (await state(), await health_says_model()) == ("failed", False)
         assert not any(choice.is_warm for choice in await sync_to_async(fleet.choices)())
 
@@ -59,7 +59,7 @@ async def test_an_engine_attached_while_silent_is_warm_once_it_answers(
         await attach(f"http://127.0.0.1:{free_port()}", engine, *words)
         assert (await state(), await health_says_model()) == (while_silent, False)
         await sync_to_async(Engine.objects.update)(base_url=engine.endpoint.base_url)
-        await probing.probe(in_database)
+        await probing.Prober(in_database).probe()
         assert (await state(), await health_says_model()) == ("warm", True)
 
 
@@ -67,7 +67,7 @@ async def test_what_an_admin_put_aside_stays_there(tmp_path: Path) -> None:
     with running_engines.scripted(tmp_path) as engine:
         await attach(engine.endpoint.base_url, engine)
         await sync_to_async(Deployment.objects.update)(state="quarantined")
-        await probing.probe(in_database)
+        await probing.Prober(in_database).probe()
         assert await state() == "quarantined"
 
 
@@ -75,7 +75,7 @@ async def test_an_engine_whose_key_cannot_be_read_is_not_warm(tmp_path: Path, se
     with running_engines.scripted(tmp_path) as engine:
         await attach(engine.endpoint.base_url, engine, "--key-file", str(_key_file(tmp_path)))
         settings.SECRET_KEY = "another one than the key was stored with"
-        await probing.probe(in_database)
+        await probing.Prober(in_database).probe()
         assert await state() == "failed"
 
 

@@ -26,7 +26,7 @@ def browser() -> Client:
 
 def deploy(key: str, name: str, *, kind: str = "ollama", state: str = "warm", is_visible: bool = True) -> None:
     engine, _is_new = Engine.objects.get_or_create(
-        host=fleet.local_host(), kind=kind, base_url=f"http://127.0.0.1:9/{kind}"
+        host=fleet.local_host(), kind=kind, base_url=f"http://127.0.0.1:9/{kind}", is_cloud=kind == "deepseek"
     )
     model = CatalogueModel.objects.create(key=key, name=name, is_visible=is_visible)
     artifact = Artifact.objects.create(model=model, source="api", ref=key)

@@ -49,6 +49,7 @@ MATRIX = {
     "conversation": Row(OWN),
     "thread": Row(OWN),
     "rename": Row(OWN, {"title": "new"}),
+    "local-only": Row(OWN, {"on": "1"}),
     "delete": Row(OWN, {}),
     "restore": Row(OWN, {}),
     "version": Row(OWN, {"message": "leaf"}),

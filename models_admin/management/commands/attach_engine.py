@@ -28,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--key-file", type=Path, help="file with the engine's key; left out, the stored key stays")
         parser.add_argument("--tokens-per-second", type=int, help="pace the stream to readers")
         parser.add_argument("--launched", action="store_true", help="the site itself starts and ends this engine")
+        parser.add_argument("--cloud", action="store_true", help="what is asked of it leaves your machines")
         parser.add_argument("--check", action="store_true", help="refuse an engine that does not answer as it should")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,6 +41,7 @@ class Command(BaseCommand):
             key=read_key(options["key_file"]) if options["key_file"] else None,
             tokens_per_second=options["tokens_per_second"],
             is_launched=options["launched"],
+            is_cloud=options["cloud"],
             name=options["name"],
         )
         try:

@@ -1,0 +1,136 @@
+"""Engines, for admins: where they are, what they said of themselves and when, and what has changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.validators import URLValidator
+from django.http import HttpRequest
+from django.utils import formats, timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from models_admin import engine_facts, secrets
+from models_admin.models import Engine
+
+SHOWN_CHANGES = 20
+
+
+class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The key goes in and never comes out."""
+
+    new_key = forms.CharField(
+        label=_("New key"),
+        required=False,
+        strip=True,
+        max_length=500,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text=_("Stored encrypted and never shown. Empty keeps the key, unless the address changes."),
+    )
+    forget_key = forms.BooleanField(label=_("Forget the key"), required=False)
+    base_url = forms.CharField(
+        label=_("Address"),
+        max_length=300,
+        validators=[URLValidator(schemes=["http", "https"], message=_("Not an address."))],
+        help_text=_(
+            "An engine alone brings no model: bin/manage attach_engine URL --kind … --model … adds both in one step."
+        ),
+    )
+
+    class Meta:
+        model = Engine
+        fields = ("host", "kind", "base_url", "is_cloud")
+
+    def clean_base_url(self) -> str:
+        return str(self.cleaned_data["base_url"]).rstrip("/")
+
+
+@admin.register(Engine)
+class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = EngineForm
+    list_display = ("base_url", "kind", "build", "load", "last_change", "age", "has_key", "is_cloud")
+    list_filter = ("kind", "host", "is_cloud")
+    list_select_related = ("host",)
+    readonly_fields = ("is_launched", "build", "load", "models_seen", "balance", "age", "changes_seen")
+    fieldsets = (
+        (None, {"fields": ("host", "kind", "base_url", "is_cloud", "new_key", "forget_key", "is_launched")}),
+        (_("What it says of itself"), {"fields": ("build", "load", "models_seen", "balance", "age", "changes_seen")}),
+    )
+
+    @admin.display(description=_("Key"), boolean=True)
+    def has_key(self, engine: Engine) -> bool:
+        return bool(engine.secret)
+
+    @admin.display(description=_("Load"))
+    def load(self, engine: Engine) -> str:
+        facts = engine_facts.stored(engine)
+        if facts is None or facts.running is None:
+            return "–"
+        told = gettext("%(running)d running") % {"running": facts.running}
+        if facts.slots:
+            told = gettext("%(running)d of %(slots)d running") % {"running": facts.running, "slots": facts.slots}
+        waiting = gettext("%(waiting)d waiting in the engine") % {"waiting": facts.waiting} if facts.waiting else ""
+        return ", ".join(filter(None, (told, waiting)))
+
+    @admin.display(description=_("Models"))
+    def models_seen(self, engine: Engine) -> SafeString | str:
+        facts = engine_facts.stored(engine)
+        rows = [(model.name, _about(model)) for model in facts.models] if facts else []
+        return format_html_join("", "<p><b>{}</b><br>{}</p>", rows) or "–"
+
+    @admin.display(description=_("Balance"))
+    def balance(self, engine: Engine) -> str:
+        facts = engine_facts.stored(engine)
+        if facts is None or not facts.balances:
+            return "–"
+        amounts = ", ".join(f"{each.micro / 1_000_000:.2f} {each.currency}" for each in facts.balances)
+        return amounts if facts.is_in_credit else gettext("%(amount)s: used up") % {"amount": amounts}
+
+    @admin.display(description=_("Asked"), ordering="facts_at")
+    def age(self, engine: Engine) -> str:
+        if engine.facts_at is None:
+            return gettext("never")
+        told = gettext("%(time)s ago") % {"time": timesince(engine.facts_at)}
+        return told if engine_facts.is_fresh(engine) else gettext("%(told)s, so it may be otherwise") % {"told": told}
+
+    @admin.display(description=_("Changes"))
+    def last_change(self, engine: Engine) -> str:
+        count = engine.changes.count()
+        return ngettext("%(count)d change", "%(count)d changes", count) % {"count": count} if count else "–"
+
+    @admin.display(description=_("Changes seen"))
+    def changes_seen(self, engine: Engine) -> SafeString | str:
+        rows = (
+            (formats.date_format(timezone.localtime(row.at), "SHORT_DATETIME_FORMAT"), row.get_what_display(),
+             row.before, row.after)
+            for row in engine.changes.all()[:SHOWN_CHANGES]
+        )  # fmt: skip
+        return format_html_join("", "<p>{}: {}<br>{} → {}</p>", rows) or gettext("none")
+
+    def save_model(self, request: HttpRequest, obj: Engine, form: Any, change: bool) -> None:
+        # Whoever may change the address must not receive there the key that was stored for another one.
+        if form.cleaned_data["forget_key"] or form.initial.get("base_url") != obj.base_url:
+            obj.secret = ""
+        if form.cleaned_data["new_key"] and not form.cleaned_data["forget_key"]:
+            obj.secret = secrets.encrypt(form.cleaned_data["new_key"])
+        obj.is_cloud = obj.is_cloud or obj.kind == Engine.Kind.DEEPSEEK
+        super().save_model(request, obj, form, change)
+
+
+def _about(model: engine_facts.SeenModel) -> str:
+    parts = [model.identity]
+    if model.context_tokens:
+        parts.append(gettext("context %(tokens)d") % {"tokens": model.context_tokens})
+    if model.memory_bytes:
+        gpu = model.gpu_bytes or 0
+        share = gettext("%(size)s of memory, %(share)d %% of it on GPUs")
+        size = f"{model.memory_bytes / 1024**3:.2f} GiB"
+        parts.append(share % {"size": size, "share": round(100 * gpu / model.memory_bytes)})
+    if not model.is_loaded:
+        parts.append(gettext("not loaded"))
+    return " · ".join(part for part in parts if part)
