@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
 def _encrypt_anew() -> int:
     with transaction.atomic():
-        engines = list(Engine.objects.select_for_update().exclude(secret__exact=""))
+        engines = [engine for engine in Engine.objects.select_for_update() if engine.secret]
         for engine in engines:
             engine.secret = secrets.renew(engine.secret)
         Engine.objects.bulk_update(engines, ["secret"])
