@@ -79,6 +79,7 @@ def _request(row: Generation, answer: Message, deployment: Deployment) -> base.C
     path = history.path_to(answer.conversation, answer.parent_id)
     turns = tuple(base.ChatMessage(cast(base.Role, m.role), m.text) for m in path if m.text)
     options, model = row.options, deployment.artifact.model
+    schema = options.get("json_schema")
     return base.ChatRequest(
         model=deployment.artifact.ref,
         messages=turns,
@@ -88,6 +89,8 @@ def _request(row: Generation, answer: Message, deployment: Deployment) -> base.C
         seed=options.get("seed"),
         stop=tuple(options.get("stop") or ()),
         think=options.get("think", "auto"),
+        effort=options.get("effort"),
+        response_format=None if schema is None else base.JsonFormat(schema),
         context_tokens=deployment.context_tokens,
         end_user=pseudonym(row.user_id) if deployment.engine.is_cloud else "",
     )

@@ -15,6 +15,7 @@ from accounts import rights
 from accounts.models import User
 from chat import history
 from chat.models import Conversation, Generation, Message
+from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.fleet import DEMO_MODEL
 from models_admin.models import CatalogueModel, Deployment
 
@@ -48,6 +49,7 @@ class Model:
     about: str
     note: str
     is_cloud: bool = False
+    always_thinks: bool = False
 
     @property
     def is_demo(self) -> bool:
@@ -217,8 +219,11 @@ def _model(key: str, name: str, deployment: Deployment) -> Model:
     if key == DEMO_MODEL:
         about = _("Our own toy of a million parameters: sums, sorting, counting, a few set pieces.")
         note = _("A demo model: sums, sorting, counting, little else.")
+    always_thinks = not CAPABILITIES[deployment.engine.kind].thinking_off
     look = "warm" if is_warm else "loading" if is_starting else "cold"
-    return Model(key, name, look, str(deployment.get_state_display()), about, note, deployment.engine.is_cloud)
+    return Model(
+        key, name, look, str(deployment.get_state_display()), about, note, deployment.engine.is_cloud, always_thinks
+    )
 
 
 def chosen(found: list[Model], key: str) -> Model | None:

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.models import CatalogueModel, Deployment, Host, SlotLease, Worker
 
 HEARTBEAT_SECONDS = 3
@@ -94,6 +95,12 @@ def is_offered(model_key: str) -> bool:
 def is_cloud(model_key: str) -> bool:
     """Whether any engine that serves it is a cloud: then nothing private may be asked of it."""
     return Deployment.objects.filter(artifact__model__key=model_key, engine__is_cloud=True).exists()
+
+
+def can(model_key: str, ability: str) -> bool:
+    """Whether every engine that serves it has this capability (a field of `Capabilities`): any of them may answer."""
+    kinds = Deployment.objects.filter(artifact__model__key=model_key).values_list("engine__kind", flat=True)
+    return all(getattr(CAPABILITIES[kind], ability) for kind in kinds)
 
 
 def warm_deployments(model_key: str) -> list[Deployment]:

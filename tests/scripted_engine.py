@@ -79,7 +79,13 @@ class Engine:
             return connection.send_json(400, error_body(400, "not a chat request", "invalid_request_error"))
         self.served += 1
         answer = Answer(self, connection, body, text, number=self.served)
-        self.log(event="start", id=self.served, user=text[:500], max_tokens=body.get("max_tokens"))
+        self.log(
+            event="start",
+            id=self.served,
+            user=text[:500],
+            max_tokens=body.get("max_tokens"),
+            form=body.get("response_format"),
+        )
         if refusal := self._refusal(body, answer.script):
             connection.send_json(*refusal, retry_after=answer.script.options.get("retry_after"))
             self.log(event="close", id=answer.number, tokens=0, reason="refused", status=refusal[0])

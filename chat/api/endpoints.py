@@ -76,6 +76,13 @@ async def chat_completions(request: HttpRequest, token: ApiToken) -> HttpRespons
     return await _whole(token, submitted, frame)
 
 
+def _check_abilities(ask: Ask) -> None:
+    """What the model's engines cannot do is said before anybody waits for it."""
+    schema = ask.options.get("json_schema")
+    if schema is not None and not fleet.can(ask.model, "any_schema" if schema else "json_object"):
+        raise refusals.not_possible("response_format", ask.model)
+
+
 def _choices(token: ApiToken) -> list[fleet.Choice]:
     """What the token's person may ask for."""
     may_use_cloud = rights.may_use_cloud(token.user)
@@ -111,6 +118,7 @@ async def _submit(token: ApiToken, wish: Completion) -> Submitted:
         queue_class=Generation.QueueClass.SCRIPT,
     )
     try:
+        await in_database(_check_abilities, ask)
         return await in_database(generation.submit, token.user, ask)
     except errors.WishRefused as error:
         raise refusals.of_wish(error, wish.model) from None

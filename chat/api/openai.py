@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+SCHEMA_BYTES = 64 * 1024
+EFFORT = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "max"}
 THINK = {None: "auto", "none": "off", "minimal": "on", "low": "on", "medium": "on", "high": "on", "xhigh": "on"}
 
 # What clients send without meaning anything by it here.
@@ -26,7 +28,6 @@ NOT_DONE: dict[str, tuple[Any, ...]] = {
     "tool_choice": (None, "none", "auto"),
     "functions": (None, []),
     "function_call": (None, "none", "auto"),
-    "response_format": (None, {"type": "text"}),
     "logprobs": (None, False),
     "top_logprobs": (None, 0),
     "logit_bias": (None, {}),
@@ -67,6 +68,15 @@ class Turn(msgspec.Struct, frozen=True):
     content: str | list[Part] | None = None
 
 
+class JsonSchema(msgspec.Struct, frozen=True):
+    schema: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class ResponseFormat(msgspec.Struct, frozen=True):
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: JsonSchema | None = None
+
+
 class StreamOptions(msgspec.Struct, frozen=True):
     include_usage: bool | None = False
 
@@ -83,6 +93,7 @@ class _Body(msgspec.Struct, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None = None
     stop: str | Annotated[list[str], msgspec.Meta(max_length=4)] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    response_format: ResponseFormat | None = None
 
 
 KNOWN = frozenset(_Body.__struct_fields__)
@@ -167,8 +178,24 @@ def _options(body: _Body) -> dict[str, Any]:
         "top_p": body.top_p,
         "seed": body.seed,
         "stop": [text for text in stop or [] if text] or None,
+        "effort": EFFORT.get(body.reasoning_effort or ""),
+        "json_schema": _schema(body.response_format),
     }
     return {name: value for name, value in wishes.items() if value is not None}
+
+
+def _schema(wish: ResponseFormat | None) -> str | None:
+    """The schema as JSON text, empty for any object; None where plain text will do."""
+    if wish is None or wish.type == "text":
+        return None
+    if wish.type == "json_object":
+        return ""
+    if wish.json_schema is None or not wish.json_schema.schema:
+        raise Refused(400, "Missing required parameter: 'response_format.json_schema.schema'.", param="response_format")
+    text = msgspec.json.encode(wish.json_schema.schema).decode()
+    if len(text) > SCHEMA_BYTES:
+        raise Refused(400, f"The schema is longer than {SCHEMA_BYTES} bytes.", param="response_format")
+    return text
 
 
 def model_list(models: list[dict[str, Any]]) -> dict[str, Any]:

@@ -44,6 +44,11 @@ def no_model(key: str) -> Refused:
     return Refused(404, message, code="model_not_found", param="model")
 
 
+def not_possible(param: str, key: str) -> Refused:
+    message = f"'{param}' with this value is not possible with the engine of the model '{key[:80]}'."
+    return Refused(400, message, code="unsupported_value", param=param)
+
+
 def of_wish(error: errors.WishRefused, model_key: str) -> Refused:
     if error.code in {"no_model", "cloud_not_allowed"}:
         return no_model(model_key)

@@ -39,7 +39,7 @@ export class Composer {
   }
 
   get think() {
-    return this.toggle.getAttribute("aria-pressed") === "true" ? "auto" : "off";
+    return this.toggle.disabled || this.toggle.getAttribute("aria-pressed") === "true" ? "auto" : "off";
   }
 
   get modelName() {
@@ -194,6 +194,8 @@ export class Composer {
   #choose(option, opener, panel) {
     this.model = option.dataset.model ?? "";
     for (const other of panel.querySelectorAll("[role=option]")) other.setAttribute("aria-selected", String(other === option));
+    this.toggle.disabled = "alwaysThinks" in option.dataset;
+    this.toggle.title = this.toggle.disabled ? (this.toggle.dataset.why ?? "") : "";
     const name = option.dataset.name ?? "";
     /** @type {HTMLElement} */ (opener.querySelector("[data-name]")).textContent = name;
     opener.setAttribute("aria-label", this.words.say("model_is", { name }));

@@ -55,6 +55,12 @@ def test_an_answer_comes_whole_with_thinking_apart_and_usage(client: Any) -> Non
     assert found.usage.completion_tokens_details.reasoning_tokens == 3
 
 
+def test_the_wish_for_json_reaches_the_engine(client: Any, stack: Stack) -> None:
+    ask(client, "say 1+1 as json", response_format={"type": "json_object"})
+    asked = [row for row in stack.engine_entries() if row.get("user") == "say 1+1 as json"]
+    assert [row["form"] for row in asked] == [{"type": "json_object"}]
+
+
 def test_a_stream_has_the_same_words_as_the_whole_answer(client: Any) -> None:
     thought = answer = ""
     usage = finish = None

@@ -91,6 +91,18 @@ def test_another_method_is_told_the_right_one(script: Client, method: str, allow
     assert error(response)["code"] == "method_not_allowed"
 
 
+def test_a_form_that_no_engine_of_the_model_knows_is_refused_before_anybody_waits(
+    script: Client, deployment: Deployment
+) -> None:
+    wish = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+    response = ask(script, response_format=wish)
+    assert (response.status_code, error(response)["param"]) == (400, "response_format")
+    assert not Generation.objects.exists()
+    assert Engine.objects.update(kind="vllm") == 1
+    ask(script, response_format=wish, stream=True)
+    assert Generation.objects.get().options["json_schema"] == '{"type":"object"}'
+
+
 def test_models_are_listed_in_openais_shape(script: Client, deployment: Deployment) -> None:
     assert [model["id"] for model in script.get("/v1/models").json()["data"]] == ["known"]
     assert script.get("/v1/models/known").json()["object"] == "model"

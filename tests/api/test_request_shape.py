@@ -43,6 +43,18 @@ def test_options_keep_their_values() -> None:
     assert found.options == {"temperature": 0.0, "top_p": 0.5, "seed": 7, "stop": ["x"], "max_tokens": 9}
 
 
+@pytest.mark.parametrize(
+    ("wish", "schema"),
+    [
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, ""),
+        ({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}, '{"type":"object"}'),
+    ],
+)
+def test_the_form_of_the_answer_is_kept(wish: dict[str, Any], schema: str | None) -> None:
+    assert parse(response_format=wish).options.get("json_schema") == schema
+
+
 @pytest.mark.parametrize(("effort", "think"), [(None, "auto"), ("none", "off"), ("low", "on"), ("high", "on")])
 def test_effort_chooses_whether_to_think(effort: str | None, think: str) -> None:
     assert parse(reasoning_effort=effort).think == think
@@ -53,7 +65,12 @@ def test_effort_chooses_whether_to_think(effort: str | None, think: str) -> None
     [
         ({"n": 2}, "n"),
         ({"tools": [{"type": "function"}]}, "tools"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "yaml"}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"d": "x" * 70_000}}}},
+            "response_format",
+        ),
         ({"logprobs": True}, "logprobs"),
         ({"unheard_of": 1}, "unheard_of"),
         ({"temperature": 3}, "temperature"),

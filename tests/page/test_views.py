@@ -11,8 +11,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Group, User
 from chat.models import Conversation, Generation, Message
+from models_admin import fleet
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
 pytestmark = pytest.mark.django_db
 
@@ -91,6 +93,38 @@ def test_the_page_has_no_inline_code_but_the_import_map(browser: Client, convers
     assert not re.search(r"\s(?:style|on\w+)=", html)
     nonce = re.search(r'nonce="([^"]+)"', html)
     assert nonce and nonce[1] in answer["Content-Security-Policy"]
+
+
+@pytest.fixture
+def deployment(owner: User) -> Deployment:
+    model = CatalogueModel.objects.create(key="m", name="A model")
+    artifact = Artifact.objects.create(model=model, ref="m")
+    engine = Engine.objects.create(host=fleet.local_host(), kind="vllm", base_url="http://127.0.0.1:9")
+    return Deployment.objects.create(engine=engine, artifact=artifact, context_tokens=2048, slots=2)
+
+
+def test_the_switch_of_thinking_is_there_only_where_the_engine_has_one(browser: Client, deployment: Deployment) -> None:
+    assert "data-always-thinks" not in browser.get("/").content.decode()
+    Engine.objects.update(kind="openai-compatible")
+    assert "data-always-thinks" in browser.get("/").content.decode()
+
+
+def test_a_clouds_model_is_shown_to_whom_it_is_open_and_says_what_it_is(
+    browser: Client, owner: User, deployment: Deployment, conversation: Conversation
+) -> None:
+    Engine.objects.update(kind="deepseek", is_cloud=True)
+    own = f"/c/{conversation.id}/"
+    assert "A model" not in browser.get("/").content.decode()
+    assert "Keep from clouds" not in browser.get(own).content.decode()
+    owner.main_group = Group.objects.create(name="clouded", may_use_cloud=True)
+    owner.save()
+    page = browser.get(own).content.decode()
+    assert "what you write leaves this site" in page
+    assert 'data-local-only aria-checked="false"' in page
+    browser.post(f"{own}local-only/", {"on": "1"})
+    assert 'data-local-only aria-checked="true"' in browser.get(own).content.decode()
+    browser.post(f"{own}local-only/", {"on": "0"})
+    assert 'data-local-only aria-checked="false"' in browser.get(own).content.decode()
 
 
 def test_the_import_map_names_every_module(browser: Client) -> None:
