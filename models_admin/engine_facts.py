@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from models_admin import expected_memory
 from models_admin.backends.base import BackendError, Driver
 from models_admin.backends.facts import Balance, ModelFacts
 from models_admin.models import Deployment, Engine, EngineChange
@@ -135,7 +136,10 @@ def _hold_to(deployments: QuerySet[Deployment], facts: Facts) -> None:
         if context:
             ours.filter(context_tokens__gt=context).update(context_tokens=context)
         if model.memory_bytes:
-            ours.update(measured_bytes=model.memory_bytes)
+            for row in ours.select_related("engine", "artifact__model"):
+                row.measured_bytes = model.memory_bytes
+                row.expected_bytes = expected_memory.of(row) or row.expected_bytes
+                row.save(update_fields=["measured_bytes", "expected_bytes"])
 
 
 def _identity(about: ModelFacts) -> str:

@@ -24,7 +24,7 @@ def ollama() -> Replay:
         Rule("GET", "/api/ps", "ollama/ps_unloaded", is_unloaded),
         Rule("GET", "/api/ps", "ollama/ps_loaded"),
         Rule("POST", "/api/show", "documented/ollama_show_tools", lambda b: b["model"] == "r1-tools"),
-        Rule("POST", "/api/show", "ollama/show_missing", lambda b: "r1-tiny" not in b["model"]),
+        Rule("POST", "/api/show", "ollama/show_missing", lambda b: "no-such" in b["model"]),
         Rule("POST", "/api/show", "ollama/show"),
         Rule("POST", "/api/pull", "ollama/pull_missing", lambda b: "no-such" in b["model"]),
         Rule("POST", "/api/pull", "ollama/pull_layers_present"),

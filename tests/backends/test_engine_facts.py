@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,9 @@ async def look() -> None:
 
 
 @sync_to_async
-def attach(url: str, kind: str, *words: str) -> None:
-    call_command(
-        "attach_engine", url, "--kind", kind, "--model", "r1-tiny", *words, stdout=StringIO(), stderr=StringIO()
-    )
+def attach(url: str, kind: str, *, model: str = "r1-tiny", words: Sequence[str] = ()) -> None:
+    known = ["--kind", kind, "--model", model]
+    call_command("attach_engine", url, *known, *words, stdout=StringIO(), stderr=StringIO())
 
 
 @sync_to_async
@@ -45,10 +45,19 @@ def changes() -> list[tuple[str, str, str]]:
 @sync_to_async
 def page_of_the_engine(path: str = "") -> str:
     """As an administrator sees it: the list, or with a path its own page."""
+    return admin_page(f"engine/{path}")
+
+
+@sync_to_async
+def page_of_the_model() -> str:
+    return admin_page("cataloguemodel/")
+
+
+def admin_page(path: str) -> str:
     admin, _ = User.objects.get_or_create(username="root", defaults={"is_superuser": True, "is_staff": True})
     browser = Client()
     browser.force_login(admin)
-    content: bytes = browser.get(f"/admin/models_admin/engine/{path}").content
+    content: bytes = browser.get(f"/admin/models_admin/{path}").content
     return content.decode()
 
 
@@ -96,12 +105,27 @@ async def test_other_weights_behind_the_same_name_are_noticed() -> None:
     assert (await sync_to_async(lambda: Deployment.objects.get())()).measured_bytes == 3080704
 
 
+async def test_what_a_loaded_model_takes_stands_beside_what_was_expected() -> None:
+    replay = recorded_rules.ollama()
+    other(replay, "/api/ps", "documented/ollama_ps_7b")
+    other(replay, "/api/tags", "documented/ollama_ps_7b")
+    with playing(replay) as url:
+        await attach(url, "ollama", model="deepseek-r1:7b", words=["--context", "8192", "--slots", "1"])
+        await look()
+    row = await sync_to_async(lambda: Deployment.objects.get())()
+    # 4.36 GiB of file, 0.44 GiB of cache for 8192 tokens and 1 GiB for buffers.
+    assert row.expected_bytes is not None and round(row.expected_bytes / 1024**3, 1) == 5.8
+    assert row.measured_bytes == 5_900_000_000
+    page = await page_of_the_model()
+    assert "5.5 GiB measured" in page and "%" in page
+
+
 async def test_an_engine_with_fewer_slots_is_given_no_more_than_it_has(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text(running_engines.KEY)
     with running_engines.llama_cpp(tmp_path, slots=2, context=1024) as engine:
         wish = ["--slots", "9", "--context", "9999", "--key-file", str(key)]
-        await attach(engine.endpoint.base_url, "llama.cpp", *wish)
+        await attach(engine.endpoint.base_url, "llama.cpp", words=wish)
         await look()
     row = await sync_to_async(lambda: Deployment.objects.get())()
     assert (row.slots, row.context_tokens) == (2, 1024)
