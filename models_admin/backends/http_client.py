@@ -19,13 +19,15 @@ import msgspec
 from httpx_aiohttp import AiohttpTransport
 
 from models_admin.backends.addresses import AddressForbidden, GuardedResolver, require_allowed
-from models_admin.backends.base import BackendError, BadRequest, BrokeOff, Endpoint, Unreachable
+from models_admin.backends.base import BackendError, BadRequest, BrokeOff, Endpoint, Limits, Unreachable, WrongKey
 from models_admin.backends.wire_errors import read_error
 
 _TLS = ssl.create_default_context()  # reading the certificates takes 50 ms: once
 _MAX_ERROR_BYTES = 64 * 1024
 # vLLM's metrics have 62 kB, SGLang's settings 37; Ollama's list of a thousand models half a megabyte.
 _MAX_ANSWER_BYTES = 8 * 1024 * 1024
+# A key that was cut off with the text around it is recognised by so much of its beginning.
+_KEY_PIECE = 8
 _NOT_SET = math.inf
 _TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, TimeoutError, OSError)
 
@@ -49,11 +51,11 @@ class EngineHttp:
         self._key = endpoint.key
         headers = {"Accept-Encoding": "identity"}
         if endpoint.key:
-            headers["Authorization"] = f"Bearer {endpoint.key}"
+            headers["Authorization"] = f"Bearer {_sendable(endpoint.key)}"
         self._stream_headers = {"Content-Type": "application/json"}
         if closes_streams:
             self._stream_headers["Connection"] = "close"
-        with _told_as_ours():
+        with self._told_as_ours():
             self._client = httpx.AsyncClient(
                 base_url=base_of(endpoint.base_url),
                 headers=headers,
@@ -70,7 +72,7 @@ class EngineHttp:
         try:
             return msgspec.json.decode(content) if content else {}
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadRequest(f"{path} answered no JSON: {self._plain(content[:80])!r}") from error
+            raise self.without_key(BadRequest(f"{path} answered no JSON: {content[:80]!r}")) from error
 
     async def ask_fields(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Like `ask`, where anything but an object means that no engine of the kind answers there."""
@@ -81,7 +83,7 @@ class EngineHttp:
 
     async def ask_bytes(self, path: str, body: dict[str, Any] | None = None, *, seconds: float | None = None) -> bytes:
         """The bytes of a whole answer; `seconds` for all of it, by default the limit of a question."""
-        with _told_as_ours():
+        with self._told_as_ours():
             request = self._client.build_request(
                 "GET" if body is None else "POST",
                 path,
@@ -101,19 +103,21 @@ class EngineHttp:
         return content
 
     def without_key(self, error: BackendError) -> BackendError:
-        """An engine may write our key into its error; it goes no further."""
-        if self._key:
-            error.args = tuple(arg.replace(self._key, "[key]") if isinstance(arg, str) else arg for arg in error.args)
+        """An engine may write our key into its error; it goes no further, whole or cut off."""
+        error.args = tuple(self._plain(arg) if isinstance(arg, str) else arg for arg in error.args)
+        if error.__cause__ is not None and self._is_told_in(error.__cause__):
+            error.__cause__ = None  # a log writes the chain of causes out
         return error
 
     @asynccontextmanager
     async def stream(self, path: str, body: dict[str, Any]) -> AsyncIterator[ChunkStream]:
         """POST `body` and hold the answer open; leaving the block closes the connection."""
-        with _told_as_ours():
+        begins_by = asyncio.get_running_loop().time() + self.limits.first_token
+        with self._told_as_ours():
             request = self._client.build_request(
                 "POST", path, content=msgspec.json.encode(body), headers=self._stream_headers
             )
-            async with asyncio.timeout(self.limits.first_token):
+            async with asyncio.timeout_at(begins_by):
                 response = await self._client.send(request, stream=True)
         try:
             if response.status_code != 200:
@@ -121,9 +125,12 @@ class EngineHttp:
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise BadRequest("the answer is compressed, which nobody asked for")
             async with aclosing(cast(AsyncGenerator[bytes, None], response.aiter_raw())) as chunks:
-                stream = ChunkStream(chunks, self.limits.first_token, self.limits.silence)
+                stream = ChunkStream(chunks, self.limits, begins_by)
                 try:
                     yield stream
+                except BackendError as error:
+                    self.without_key(error)
+                    raise
                 finally:
                     stream.close()
         finally:
@@ -133,7 +140,7 @@ class EngineHttp:
         await self._client.aclose()
 
     async def _refusal(self, response: httpx.Response) -> BackendError:
-        with _told_as_ours():
+        with self._told_as_ours():
             async with asyncio.timeout(self.limits.question):
                 content = await _read(response, _MAX_ERROR_BYTES)
         return self._error(response, content)
@@ -143,8 +150,26 @@ class EngineHttp:
             read_error(response.status_code, content, retry_after=response.headers.get("retry-after"))
         )
 
-    def _plain(self, content: bytes) -> bytes:
-        return content.replace(self._key.encode(), b"[key]") if self._key else content
+    @contextmanager
+    def _told_as_ours(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise BadRequest(f"not an address: {error}") from error
+        except AddressForbidden as error:
+            raise BadRequest(str(error)) from error
+        except _TRANSPORT_ERRORS as error:
+            # aiohttp quotes the header that it cannot read.
+            raise self.without_key(_as_ours(error)) from (None if self._is_told_in(error) else error)
+
+    def _is_told_in(self, error: BaseException) -> bool:
+        return bool(self._key) and self._plain(str(error)) != str(error)
+
+    def _plain(self, text: str) -> str:
+        if self._key:
+            for end in range(len(self._key), min(len(self._key), _KEY_PIECE) - 1, -1):
+                text = text.replace(self._key[:end], "[key]")
+        return text
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:
@@ -176,12 +201,13 @@ class ChunkStream:
         "silence",
     )
 
-    def __init__(self, chunks: AsyncGenerator[bytes, None], first_token: float, silence: float) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes, None], limits: Limits, begins_by: float) -> None:
+        """`begins_by`: the loop's time at which the first token is due."""
         self._chunks = chunks
         self._loop = asyncio.get_running_loop()
-        self.silence = silence
-        self._deadline = self._loop.time() + first_token
-        self._watch_seconds = min(first_token, silence) / 4
+        self.silence = limits.silence
+        self._deadline = begins_by
+        self._watch_seconds = min(limits.first_token, limits.silence) / 4
         self._timer = self._loop.call_later(self._watch_seconds, self._watch)
         self._waiting: asyncio.Task[Any] | None = None
         self._is_silent = False
@@ -220,16 +246,11 @@ class ChunkStream:
             self._timer = self._loop.call_later(self._watch_seconds, self._watch)
 
 
-@contextmanager
-def _told_as_ours() -> Iterator[None]:
-    try:
-        yield
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise BadRequest(f"not an address: {error}") from error
-    except AddressForbidden as error:
-        raise BadRequest(str(error)) from error
-    except _TRANSPORT_ERRORS as error:
-        raise _as_ours(error) from error
+def _sendable(key: str) -> str:
+    """Raises WrongKey for what no header can carry: pasted line ends, invisible and wide characters."""
+    if not (key.isascii() and key.isprintable()):
+        raise WrongKey("the key has characters that cannot be sent")
+    return key
 
 
 def _as_ours(error: Exception, *, has_begun: bool = False) -> BackendError:
