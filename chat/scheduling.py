@@ -125,7 +125,7 @@ class Leader:
         while True:
             if self.is_leading:
                 try:
-                    await self._prober.probe()
+                    await self._prober.probe(seconds=probing.PATIENCE_SECONDS)
                 except DatabaseError as error:
                     log.warning("engines not probed: %s", error)
                 self._rung.set()

@@ -6,13 +6,17 @@ Apart from `fleet`, because it loads the drivers: a web process has no use for 3
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, Literal
 
+from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from models_admin import engine_facts, secrets
@@ -22,14 +26,19 @@ from models_admin.models import Deployment, Engine
 
 log = logging.getLogger(__name__)
 PROBE_SECONDS = 3.0
+# Of a round for the slowest: whoever says nothing until then is heard when he speaks.
+PATIENCE_SECONDS = 1.0
 # A cloud is not ours to ask every three seconds; one that refused us is looked at sooner.
 CLOUD_PROBE_SECONDS = 60.0
 CLOUD_RETRY_SECONDS = 10.0
 # Version, slots, memory: what changes when an engine is started anew, and its load for the admin's eyes.
 FACTS_SECONDS = 30.0
+# For all questions of one look; each model costs one or two.
+LOOK_SECONDS = 60.0
 # A busy engine may be slow: only two silences in a row, each of the driver's own deadline, count.
 TRIES = 2
 InDatabase = Callable[..., Awaitable[Any]]
+Question = Literal["health", "facts"]
 
 
 @dataclass(frozen=True)
@@ -44,40 +53,64 @@ class _Asked:
 
 
 class Prober:
-    """Asks every engine how it is, and less often what it is. `in_database` runs a function that uses the ORM."""
+    """Asks every engine how it is, and less often what it is. `in_database` runs a function that uses the ORM.
+
+    Every question is a task of its own: an engine that hangs holds up nobody but itself.
+    """
 
     def __init__(self, in_database: InDatabase) -> None:
         self._in_database = in_database
         self._health_at: dict[int, float] = {}
         self._facts_at: dict[int, float] = {}
+        self._asking: dict[tuple[Question, int], asyncio.Task[None]] = {}
 
-    async def probe(self) -> None:
-        """All engines that are due, at once."""
+    async def probe(self, *, seconds: float | None = None) -> None:
+        """Ask all engines that are due. Returns when all have spoken or after `seconds`: later words count too."""
         engines: list[_Asked] = await self._in_database(_engines)
-        due = [each for each in engines if self._is_due(each)]
-        await asyncio.gather(*map(self._ask, due))
+        for engine in engines:
+            if self._is_due(engine):
+                self._health_at[engine.id] = time.monotonic()
+                self._start("health", engine.id, self._ask(engine))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._asking:
+                    await asyncio.wait(self._asking.values())
 
     def _is_due(self, engine: _Asked) -> bool:
+        if ("health", engine.id) in self._asking:
+            return False
         age = time.monotonic() - self._health_at.get(engine.id, -math.inf)
         return not engine.is_cloud or age >= (CLOUD_PROBE_SECONDS if engine.is_well else CLOUD_RETRY_SECONDS)
 
+    def _start(self, what: Question, engine_id: int, question: Coroutine[Any, Any, None]) -> None:
+        task = self._asking[what, engine_id] = asyncio.create_task(question)
+        task.add_done_callback(functools.partial(self._ended, what, engine_id))
+
+    def _ended(self, what: Question, engine_id: int, task: asyncio.Task[None]) -> None:
+        """An engine may say what nobody thought of; the next round asks it again, and the others all the same."""
+        del self._asking[what, engine_id]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, DatabaseError):
+            log.warning("%s of engine %s not noted: %s", what, engine_id, error)
+        elif error is not None:
+            log.error("%s of engine %s not noted", what, engine_id, exc_info=error)
+
     async def _ask(self, engine: _Asked) -> None:
-        self._health_at[engine.id] = time.monotonic()
         told = await health(engine.endpoint)
         await self._in_database(note_health, engine.id, told)
         since = time.monotonic() - self._facts_at.get(engine.id, -math.inf)
         if engine.endpoint is None or not told.is_ready:
             self._facts_at.pop(engine.id, None)  # it may come back as another one: look at once then
-        elif since >= FACTS_SECONDS:
+        elif since >= FACTS_SECONDS and ("facts", engine.id) not in self._asking:
             self._facts_at[engine.id] = time.monotonic()
-            await self._look(engine.id, engine.endpoint, engine.models)
+            self._start("facts", engine.id, self._look(engine.id, engine.endpoint, engine.models))
 
     async def _look(self, engine_id: int, endpoint: Endpoint, models: list[str]) -> None:
         try:
-            async with open_driver(endpoint) as driver:
+            async with asyncio.timeout(LOOK_SECONDS), open_driver(endpoint) as driver:
                 facts = await engine_facts.read(driver, models)
-        except BackendError as error:
-            log.info("engine %s does not tell its facts: %s", engine_id, error.code)
+        except (BackendError, TimeoutError) as error:
+            log.info("engine %s does not tell its facts: %s", engine_id, type(error).__name__)
             return
         await self._in_database(engine_facts.note, engine_id, facts)
 
@@ -113,6 +146,9 @@ def note_health(engine_id: int, health: Health) -> None:
         return
     state, states = state_by_health(engine, health), Deployment.State
     moved = Deployment.objects.filter(engine=engine, state__in=[states.WARM, states.STARTING, states.FAILED])
+    if engine.is_cloud and health.is_ready:
+        # A full cloud's account looks well: what a runner was refused goes before that for a while.
+        moved = moved.filter(state_since__lt=Now() - timedelta(seconds=CLOUD_RETRY_SECONDS))
     moved.exclude(state=state).update(state=state, state_since=Now())
 
 
