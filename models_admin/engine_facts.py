@@ -9,18 +9,21 @@ from dataclasses import dataclass
 
 import msgspec
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from models_admin import expected_memory
 from models_admin.backends.base import BackendError, Driver
+from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.facts import Balance, ModelFacts
-from models_admin.models import Deployment, Engine, EngineChange
+from models_admin.models import Engine, EngineChange
 
 What = EngineChange.What
 # Longer than this and the figures are told as old.
 FRESH_SECONDS = 120
+# What stands where a version or a file's name belongs is kept with every look, and drawn in the admin.
+MAX_WORDS = 200
+MAX_BALANCES = 10
 
 
 class SeenModel(msgspec.Struct, frozen=True):
@@ -72,13 +75,13 @@ async def read(driver: Driver, names: list[str]) -> Facts:
         abilities = (about.thinks, about.uses_tools)
         models.append(SeenModel(name, _identity(about), context, memory, gpu, here is not None, *abilities))
     return Facts(
-        told.build,
+        told.build[:MAX_WORDS],
         told.slots,
-        told.context_tokens,
+        None if driver.capabilities.load else told.context_tokens,  # that of whatever is loaded just now
         told.running,
         told.waiting,
         told.is_in_credit,
-        told.balances,
+        told.balances[:MAX_BALANCES],
         tuple(models),
     )
 
@@ -111,7 +114,7 @@ def note(engine_id: int, facts: Facts) -> None:
         engine.facts, engine.facts_at = msgspec.to_builtins(facts), Now()
         engine.build = facts.version[:120] or engine.build
         engine.save(update_fields=["facts", "facts_at", "build"])
-        _hold_to(engine.deployments.all(), facts)
+        _hold_to(engine, facts)
 
 
 def changes_between(before: Facts, after: Facts) -> list[Change]:
@@ -126,14 +129,17 @@ def changes_between(before: Facts, after: Facts) -> list[Change]:
     return [Change(what, str(old), str(new)) for what, old, new in pairs if old and new and old != new]
 
 
-def _hold_to(deployments: QuerySet[Deployment], facts: Facts) -> None:
+def _hold_to(engine: Engine, facts: Facts) -> None:
     """Never more slots or context than there are; memory as the engine counts it."""
+    deployments = engine.deployments.all()
+    # Where models are loaded on demand, each question chooses the context: what is loaded bounds nothing.
+    is_bound = not CAPABILITIES[engine.kind].load
     if facts.slots:
         deployments.filter(slots__gt=facts.slots).update(slots=facts.slots)
     for model in facts.models:
         ours = deployments.filter(artifact__ref=model.name)
         context = model.context_tokens or facts.context_tokens
-        if context:
+        if context and is_bound:
             ours.filter(context_tokens__gt=context).update(context_tokens=context)
         if model.memory_bytes:
             for row in ours.select_related("engine", "artifact__model"):
@@ -145,4 +151,4 @@ def _hold_to(deployments: QuerySet[Deployment], facts: Facts) -> None:
 def _identity(about: ModelFacts) -> str:
     """By digest where there is one; else by what stands behind the name."""
     parts = (about.source, about.quantisation, str(about.parameters or ""))
-    return about.digest or " · ".join(part for part in parts if part)
+    return (about.digest or " · ".join(part for part in parts if part))[:MAX_WORDS]

@@ -131,6 +131,27 @@ async def test_an_engine_with_fewer_slots_is_given_no_more_than_it_has(tmp_path:
     assert (row.slots, row.context_tokens) == (2, 1024)
 
 
+async def test_a_context_that_somebody_else_loaded_bounds_nothing_where_each_question_chooses_it() -> None:
+    replay = recorded_rules.ollama()
+    with playing(replay) as url:
+        await attach(url, "ollama", words=["--context", "8192"])
+        await look()
+        other(replay, "/api/ps", "documented/ollama_ps_7b")
+        await look()
+    row = await sync_to_async(lambda: Deployment.objects.get())()
+    assert row.context_tokens == 8192, "2048 and 8192 were loaded"
+    assert await changes() == []
+
+
+async def test_a_version_without_end_is_cut() -> None:
+    replay = recorded_rules.vllm()
+    with playing(replay) as url:
+        await attach(url, "vllm")
+        other(replay, "/version", "documented/vllm_version_endless")
+        await look()
+    assert len(str((await sync_to_async(lambda: Engine.objects.get())()).facts)) < 2000
+
+
 async def test_what_was_told_long_ago_is_shown_as_old() -> None:
     with playing(recorded_rules.sglang()) as url:
         await attach(url, "sglang")
