@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 
 from models_admin.backends.base import BrokeOff, Channel, Delta, Ending, Finish, ToolCall, Unreachable, Usage
+from models_admin.backends.reading import text as clean
 from models_admin.backends.thought import ThoughtSplitter
 
 # More than any model writes; a stream of nothing but new call numbers would eat the runner.
 MAX_TOOL_CALLS = 128
+# Of all calls together: as long as the longest answer; what never ends would eat the runner here too.
+MAX_TOOL_CHARACTERS = 1024 * 1024
 _ENDINGS: dict[str, Ending] = {
     "length": "length",
     "tool_calls": "tool_calls",
@@ -23,8 +26,8 @@ class Answer:
     """Collects what a wire reads. `count` of the engine, where it gave one, is set as `usage`."""
 
     __slots__ = (
-        "_first_at", "_has_text", "_owed", "_splitter", "_started_at", "_tokens", "_tool_calls", "decode_ms", "ending",
-        "pending", "prefill_ms", "trims",
+        "_first_at", "_has_news", "_has_text", "_owed", "_splitter", "_started_at", "_tokens", "_tool_calls",
+        "_tool_characters", "decode_ms", "ending", "pending", "prefill_ms", "trims",
     )  # fmt: skip
 
     def __init__(self, splitter: ThoughtSplitter | None, *, trims: bool = True) -> None:
@@ -39,6 +42,8 @@ class Answer:
         self._has_text: dict[Channel, bool] = {"thinking": not trims, "answer": not trims}
         self._owed = 0  # tokens of text that has not come out yet
         self._tool_calls: dict[int, list[str]] = {}
+        self._tool_characters = 0
+        self._has_news = False
         self._started_at = time.monotonic()
         self._first_at = 0.0
 
@@ -60,23 +65,36 @@ class Answer:
             self._add(channel, piece, int(number == len(pieces) - 1))
 
     def add_tool_call(self, index: int, id: str, name: str, arguments: str) -> None:
-        """A call, or a further piece of the one with this index. Raises BrokeOff on too many."""
+        """A call, or a further piece of the one with this index. Raises BrokeOff on too many or too long ones."""
         if index not in self._tool_calls and len(self._tool_calls) >= MAX_TOOL_CALLS:
             raise BrokeOff(f"more than {MAX_TOOL_CALLS} tool calls")
         call = self._tool_calls.setdefault(index, ["", "", ""])
-        call[0], call[1] = call[0] or id, call[1] or name
-        call[2] += arguments
+        call[0], call[1] = call[0] or clean(id), call[1] or clean(name)
+        call[2] += clean(arguments)
+        self._tool_characters += len(id) + len(name) + len(arguments)
+        if self._tool_characters > MAX_TOOL_CHARACTERS:
+            raise BrokeOff(f"tool calls of more than {MAX_TOOL_CHARACTERS} characters")
         self._first_at = self._first_at or time.monotonic()
+        self._has_news = self._has_news or bool(arguments or name)
 
     def take(self) -> list[Delta]:
         pending, self.pending = self.pending, []
         return [Delta(channel, text, tokens) for channel, text, tokens in pending]
 
-    def end(self) -> list[Delta | ToolCall]:
-        """What the splitter still held back for a tag that never came, and the calls that are whole now."""
+    def take_news(self) -> bool:
+        """Whether the model has written anything since the last time: text, or a piece of a call."""
+        has_news, self._has_news = self._has_news or bool(self.pending), False
+        return has_news
+
+    def rest(self) -> list[Delta]:
+        """What the splitter still held back for a tag that never came."""
         for channel, text in self._splitter.end() if self._splitter else ():
             self._add(channel, text, 0)
-        return [*self.take(), *(ToolCall(*call) for _, call in sorted(self._tool_calls.items()))]
+        return self.take()
+
+    def tool_calls(self) -> list[ToolCall]:
+        """The calls; whole only when the answer has ended."""
+        return [ToolCall(*call) for _, call in sorted(self._tool_calls.items())]
 
     def counts(self) -> tuple[int, int]:
         """Tokens of thinking and of the answer by our own count: at least one a delta."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -21,7 +20,15 @@ from models_admin.backends.base import (
     Usage,
 )
 from models_admin.backends.control_tokens import neutralise
-from models_admin.backends.openai_wire import MAX_LINE_BYTES, WireUsage, read_schema, read_usage, tools_body
+from models_admin.backends.openai_wire import (
+    MAX_LINE_BYTES,
+    MAX_NOISE_BYTES,
+    WireUsage,
+    read_schema,
+    read_usage,
+    tools_body,
+)
+from models_admin.backends.reading import fields_of, text, whole
 from models_admin.backends.thought import tail_of
 from models_admin.backends.wire_errors import read_error
 
@@ -62,30 +69,36 @@ _decode_pull = msgspec.json.Decoder(PullLine).decode
 
 
 class LineCutter:
-    """Cuts a byte stream at line ends; empty lines are left out. Raises BrokeOff on an endless line."""
+    """Cuts a byte stream at line ends; empty lines are left out. Raises BrokeOff on an endless line, or no line."""
 
-    __slots__ = ("_rest",)
+    __slots__ = ("_noise", "_rest")
 
     def __init__(self) -> None:
         self._rest = b""
+        self._noise = 0  # bytes since the last line that holds anything
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
+    def feed(self, chunk: bytes) -> list[bytes]:
         lines = (self._rest + chunk).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > MAX_LINE_BYTES:
             raise BrokeOff(f"a line of more than {MAX_LINE_BYTES} bytes")
-        return (line for line in lines if line.strip())
+        found = [line for line in lines if line.strip()]
+        self._noise = 0 if found else self._noise + len(chunk)
+        if self._noise > MAX_NOISE_BYTES:
+            raise BrokeOff(f"{self._noise} bytes without a line")
+        return found
 
 
 class NdjsonReader:
     """The lines of one answer."""
 
-    __slots__ = ("_lines", "_usage", "answer", "is_done")
+    __slots__ = ("_calls", "_lines", "_usage", "answer", "is_done")
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.is_done = False
         self._lines = LineCutter()
+        self._calls = 0
         self._usage: WireUsage | None = None
 
     def feed(self, chunk: bytes) -> BackendError | None:
@@ -114,19 +127,20 @@ class NdjsonReader:
             self.answer.add_thinking(thinking)
         if content:
             self.answer.add_content(content)
-        for number, call in enumerate((message and message.tool_calls) or ()):
-            self._read_call(number, call)
+        for call in (message and message.tool_calls) or ():
+            self._read_call(call)
         if line.done:
             self.answer.ending = line.done_reason or "stop"
-            self.answer.prefill_ms = line.prompt_eval_duration // _NANOSECONDS_A_MS
-            self.answer.decode_ms = line.eval_duration // _NANOSECONDS_A_MS
+            self.answer.prefill_ms = whole(line.prompt_eval_duration // _NANOSECONDS_A_MS)
+            self.answer.decode_ms = whole(line.eval_duration // _NANOSECONDS_A_MS)
             self._usage = WireUsage(line.prompt_eval_count, line.eval_count)
 
-    def _read_call(self, number: int, call: dict[str, Any]) -> None:
-        function = call.get("function")
-        if isinstance(function, dict):  # whole in one line, its arguments as an object
+    def _read_call(self, call: dict[str, Any]) -> None:
+        function = fields_of(call.get("function"))
+        if function:  # whole in one line, its arguments as an object; a further call may come in another line
             arguments = msgspec.json.encode(function.get("arguments", {})).decode()
-            self.answer.add_tool_call(number, str(call.get("id", "")), str(function.get("name", "")), arguments)
+            self.answer.add_tool_call(self._calls, text(call.get("id")), text(function.get("name")), arguments)
+            self._calls += 1
 
 
 def read_line(payload: bytes) -> Line:

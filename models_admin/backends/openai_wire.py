@@ -12,6 +12,7 @@ import msgspec
 
 from models_admin.backends.base import BadRequest, BrokeOff, ChatMessage, ChatRequest, JsonFormat, Tool, Usage
 from models_admin.backends.control_tokens import neutralise
+from models_admin.backends.reading import whole
 
 # An event of a real engine has 250 bytes; a line that never ends would eat the runner.
 MAX_LINE_BYTES: Final = 1024 * 1024
@@ -183,6 +184,8 @@ class LineReader:
                     self.is_done = True
                     return
                 yield read_event(line[5:])
+            elif line.startswith(b'{"error"'):  # a refusal in plain JSON, with 200
+                yield read_event(line)
         if self._noise > MAX_NOISE_BYTES:
             raise BrokeOff(f"{self._noise} bytes without an event")
 
@@ -200,13 +203,14 @@ def read_usage(usage: WireUsage | None, *, thinking_count: int, answer_count: in
     if usage is None:
         return Usage(0, 0, thinking_count, answer_count)
     # Some engines leave the thought out of their count (Ollama with a format): what came, came.
-    written = max(usage.completion_tokens, thinking_count + answer_count)
     counted = thinking_count + answer_count
+    written = max(whole(usage.completion_tokens), counted)
     details = usage.completion_tokens_details
-    told = details.reasoning_tokens if details else None
+    told = whole(details.reasoning_tokens or 0) if details else 0
     if told and thinking_count:  # vLLM reports 0 in spite of thinking
         thinking = min(told, written)
     else:
         thinking = round(written * thinking_count / counted) if counted else 0
     cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    return Usage(usage.prompt_tokens, cached or usage.prompt_cache_hit_tokens or 0, thinking, written - thinking)
+    cached = whole(cached or usage.prompt_cache_hit_tokens or 0)
+    return Usage(whole(usage.prompt_tokens), cached, thinking, written - thinking)

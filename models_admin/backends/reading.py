@@ -6,10 +6,14 @@ from typing import Any
 
 # A figure beyond this is no count of tokens or bytes, and would not fit into a database either.
 _MAX_INTEGER = 2**63 - 1
+_MAX_COUNT = 2**31 - 1
 
 
 def text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """PostgreSQL stores no NUL: it becomes U+FFFD."""
+    if not isinstance(value, str):
+        return ""
+    return value.replace("\0", "\ufffd") if "\0" in value else value
 
 
 def integer(value: object) -> int | None:
@@ -20,7 +24,15 @@ def integer(value: object) -> int | None:
 
 
 def number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A number of a size that calculates; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _MAX_INTEGER:
+        return None
+    return float(value)
+
+
+def whole(value: float) -> int:
+    """A count or a time that an engine told, within what a column of the database holds."""
+    return round(min(max(value, 0), _MAX_COUNT))
 
 
 def fields_of(value: object) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Served:
         except BadRequest:  # no such list here: the engine's own answer decides
             return
         if self._known and name not in self._known:
-            raise ModelMissing(f"{name} is not among {sorted(self._known)}")
+            raise ModelMissing(f"{name} is not served")
 
     def forget(self) -> None:
         self._known.clear()
@@ -128,6 +128,6 @@ async def _text_tokens(http: EngineHttp, model: str, plain: str) -> list[int]:
 
 def _tokens(answer: dict[str, Any]) -> list[int]:
     tokens = answer.get("tokens")
-    if not isinstance(tokens, list) or not all(isinstance(token, int) for token in tokens):
+    if not isinstance(tokens, list) or any(integer(token) is None for token in tokens):
         raise BadRequest("/tokenize answered no tokens")
     return tokens

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from models_admin.backends.answer import Answer
 from models_admin.backends.base import BackendError, BrokeOff, Item, Unreachable, Usage
-from models_admin.backends.http_client import EngineHttp
+from models_admin.backends.http_client import ChunkStream, EngineHttp
 from models_admin.backends.openai_wire import Event, LineReader, WireDelta, WireUsage, read_usage
+from models_admin.backends.reading import whole
 from models_admin.backends.wire_errors import read_stream_error
 
 CHAT_PATH = "/v1/chat/completions"
@@ -34,20 +35,30 @@ async def stream_answer(
     """Deltas as they come, those of one network read merged per channel; at last the `Finish`."""
     answer = reader.answer
     async with http.stream(path, body) as stream:
-        is_open = True
-        while is_open and not reader.is_done:
-            chunk = await stream.next()
-            is_open = chunk is not None
-            failure = reader.feed(b"\n" if chunk is None else chunk)  # the last line may lack its end
-            if answer.pending:
+        is_open, failure = True, None
+        while is_open and failure is None and not reader.is_done:
+            is_open, failure = await _read_on(stream, reader)
+            if answer.take_news():
                 stream.note_token()
-                for delta in answer.take():
-                    yield delta
-            if failure is not None:
-                raise _as_broken(http.without_key(failure)) if answer.has_begun else http.without_key(failure)
-    for item in answer.end():
-        yield item
-    yield answer.finish(reader.usage())
+            for delta in answer.take():
+                yield delta
+        for delta in answer.rest():
+            yield delta
+        if failure is not None:
+            raise _as_it_stands(failure, has_begun=answer.has_begun)
+        finish = answer.finish(reader.usage())
+    for call in answer.tool_calls():
+        yield call
+    yield finish
+
+
+async def _read_on(stream: ChunkStream, reader: Reader) -> tuple[bool, BackendError | None]:
+    """Whether more may come, and what is wrong. What came before stays with the reader's answer."""
+    try:
+        chunk = await stream.next()
+    except BackendError as error:
+        return False, error
+    return chunk is not None, reader.feed(b"\n" if chunk is None else chunk)  # the last line may lack its end
 
 
 class EventReader:
@@ -82,7 +93,7 @@ class EventReader:
         if event.usage is not None:
             self._usage = event.usage
         if (timings := event.timings) is not None:
-            self.answer.prefill_ms, self.answer.decode_ms = round(timings.prompt_ms), round(timings.predicted_ms)
+            self.answer.prefill_ms, self.answer.decode_ms = whole(timings.prompt_ms), whole(timings.predicted_ms)
         if not event.choices:
             return
         choice = event.choices[0]
@@ -104,5 +115,10 @@ class EventReader:
             self.answer.add_tool_call(call.index, call.id or "", name, arguments)
 
 
-def _as_broken(error: BackendError) -> BackendError:
-    return BrokeOff(str(error)) if isinstance(error, Unreachable) else error
+def _as_it_stands(error: BackendError, *, has_begun: bool) -> BackendError:
+    """Before the first token nothing has broken off: it may be tried elsewhere."""
+    if has_begun and isinstance(error, Unreachable):
+        return BrokeOff(str(error))
+    if not has_begun and isinstance(error, BrokeOff):
+        return Unreachable(str(error))
+    return error

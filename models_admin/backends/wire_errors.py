@@ -21,13 +21,16 @@ from models_admin.backends.reading import integer, text
 
 _LIMIT = re.compile(r"context (?:length|size|window)\D{0,12}(\d{1,12})", re.IGNORECASE)
 _TOKENS = re.compile(r"\b(\d{1,12})(?: input| prompt)?[ -]tokens?\b", re.IGNORECASE)
+# A sentence, not the megabyte that a line may have: patterns below are quadratic in it, and logs keep it.
+_MAX_MESSAGE = 2000
+_MAX_RETRY_SECONDS = 3600.0
 _MODEL_GONE = re.compile(r"model\b.*(?:not exist|not found|not served)", re.IGNORECASE | re.DOTALL)
 
 
 def read_error(status: int, body: bytes, *, retry_after: str | None = None) -> BackendError:
     """The error behind an HTTP status and any of the bodies in use: nested, flat, a bare string, not JSON."""
     fields = error_fields(body)
-    message = text(fields.get("message")) or body[:200].decode("utf-8", "replace")
+    message = text(fields.get("message"))[:_MAX_MESSAGE] or body[:200].decode("utf-8", "replace")
     if 300 <= status < 400:  # an engine answers itself; whoever sends us elsewhere is none
         return BadRequest(f"HTTP {status}: redirects are refused")
     if status in (401, 403):
@@ -44,7 +47,9 @@ def read_error(status: int, body: bytes, *, retry_after: str | None = None) -> B
 def read_stream_error(error: object) -> BackendError:
     """The error inside an event of a stream that began with 200; `code` is the status it would have had."""
     code = error.get("code") if isinstance(error, dict) else None
-    status = int(code) if isinstance(code, int | str) and str(code).isdecimal() else 500
+    digits = str(code) if isinstance(code, int | str) else ""
+    # Of an answer that is no error, or of thousands of digits, nothing can be said.
+    status = int(digits) if len(digits) == 3 and digits.isdecimal() and int(digits) >= 400 else 500
     return read_error(status, msgspec.json.encode({"error": error}))
 
 
@@ -79,6 +84,6 @@ def _is_about_length(message: str) -> bool:
 
 def _seconds(header: str | None) -> float | None:
     try:
-        return max(0.0, float(header)) if header else None
+        return min(max(0.0, float(header)), _MAX_RETRY_SECONDS) if header else None
     except ValueError:  # an HTTP date: no engine sends one
         return None
