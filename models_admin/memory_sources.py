@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from models_admin import catalogue, gguf
 from models_admin.backends import download
 from models_admin.backends.base import BackendError, ModelMissing, WrongKey
+from models_admin.backends.hub import Refused
 from models_admin.catalogue import Card
 from models_admin.memory_fit import Candidate, Weights
 from models_admin.shape_reading import NoShape, from_config, from_gguf, from_index
@@ -73,7 +74,7 @@ def _why(error: Exception) -> str:
         return _("there is nothing at this address")
     if isinstance(error, WrongKey):
         return _("it is not open to everybody")
-    if isinstance(error, download.Refused):
+    if isinstance(error, Refused):
         return _("the address or the answer is not to be trusted (%(detail)s)") % about
     return _("it can't be reached (%(detail)s)") % about
 

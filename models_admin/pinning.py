@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from models_admin import catalogue, model_names
 from models_admin.backends import registry
 from models_admin.backends.base import BackendError, ModelMissing, Overloaded, WrongKey
+from models_admin.backends.hub import Refused
 from models_admin.catalogue import Card
 from models_admin.model_names import HubName, NameRefused, OllamaName
 from models_admin.models import Artifact
@@ -152,7 +153,7 @@ def told(error: BackendError, name: str) -> str:
             return (
                 _("The registry shows “%(name)s” to nobody without the right token (HF_TOKEN), or not at all.") % about
             )
-        case registry.Refused():
+        case Refused():
             return _("The registry's answer about “%(name)s” can't be used: %(why)s.") % about
         case Overloaded():
             return _("The registry is busy (%(why)s); ask again later.") % about

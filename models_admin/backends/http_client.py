@@ -18,7 +18,7 @@ import httpx
 import msgspec
 from httpx_aiohttp import AiohttpTransport
 
-from models_admin.backends.addresses import AddressForbidden, GuardedResolver, require_allowed
+from models_admin.backends.addresses import AddressForbidden, GuardedResolver, forbidden_behind, require_allowed
 from models_admin.backends.base import BackendError, BadRequest, BrokeOff, Endpoint, Limits, Unreachable, WrongKey
 from models_admin.backends.wire_errors import read_error
 
@@ -255,16 +255,7 @@ def _sendable(key: str) -> str:
 
 def _as_ours(error: Exception, *, has_begun: bool = False) -> BackendError:
     cause = (error.__cause__ if isinstance(error, httpx.HTTPError) else None) or error
-    if forbidden := _forbidden_behind(cause):
+    if forbidden := forbidden_behind(cause):
         return BadRequest(str(forbidden))
     text = f"{type(cause).__name__}: {cause}"
     return BrokeOff(text) if has_begun else Unreachable(text)
-
-
-def _forbidden_behind(error: BaseException | None) -> AddressForbidden | None:
-    """aiohttp wraps what its resolver raises."""
-    while error is not None:
-        if isinstance(error, AddressForbidden):
-            return error
-        error = error.__cause__ or getattr(error, "os_error", None)
-    return None

@@ -90,6 +90,17 @@ def test_only_drivers_open_connections_to_engines() -> None:
     assert users and all(path.startswith("models_admin/backends/") for path in users)
 
 
+def test_a_web_server_starts_without_a_client_of_engines() -> None:
+    """What Daphne loads: with httpx and aiohttp it would take 20 MB and half a second more, for nothing."""
+    program = (
+        "import django, os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'r1web.settings'; django.setup(); "
+        "import r1web.asgi, r1web.urls, models_admin.admin; "
+        "print([name for name in ('httpx', 'aiohttp') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
 def test_the_supervisor_starts_on_the_standard_library_alone() -> None:
     """What bin/up imports before the site's environment exists; -S hides everything installed."""
     program = Path(sysconfig.get_config_var("BINDIR") or sys.prefix) / Path(sys.executable).name

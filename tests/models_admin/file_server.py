@@ -21,6 +21,7 @@ class FileServer:
     hangs: bool = False
     shifts_ranges: bool = False
     tells_length: bool = True
+    told_size: str = ""
     asked: list[tuple[str, str]] = field(default_factory=list)
     sent_bytes: int = 0
 
@@ -58,7 +59,7 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
                 self._file(server.files[self.path])
 
         def _file(self, content: bytes) -> None:
-            if not server.knows_ranges:
+            if not server.knows_ranges or "Range" not in self.headers:
                 self._head(200, {"Content-Length": str(len(content))} if server.tells_length else {})
                 self._send(content)
                 return
@@ -66,7 +67,7 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             assert found
             start, end = int(found[1]), min(int(found[2]), len(content) - 1)
             told = start + 1 if server.shifts_ranges else start
-            size = str(len(content)) if server.tells_length else "*"
+            size = server.told_size or (str(len(content)) if server.tells_length else "*")
             part = content[start : end + 1]
             self._head(206, {"Content-Range": f"bytes {told}-{end}/{size}", "Content-Length": str(len(part))})
             self._send(part)

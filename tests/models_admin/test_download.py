@@ -10,7 +10,7 @@ import pytest
 from models_admin import gguf
 from models_admin.backends import download
 from models_admin.backends.base import ModelMissing, Unreachable
-from models_admin.backends.download import Refused, Rules
+from models_admin.backends.hub import Refused, Rules
 from tests.models_admin import gguf_files
 from tests.models_admin.file_server import FileServer, serving
 from tests.running_engines import smollm2
@@ -77,6 +77,13 @@ async def test_a_page_instead_of_a_model_is_told(server: FileServer) -> None:
 async def test_another_range_than_asked_for_is_refused(server: FileServer) -> None:
     server.shifts_ranges = True
     server.files["/m.gguf"] = gguf_files.model()
+    with pytest.raises(Refused, match="another range"):
+        await download.read_header(f"{server.address}/m.gguf")
+
+
+async def test_a_length_of_thousands_of_digits_is_no_length(server: FileServer) -> None:
+    server.files["/m.gguf"] = gguf_files.model()
+    server.told_size = "9" * 5000
     with pytest.raises(Refused, match="another range"):
         await download.read_header(f"{server.address}/m.gguf")
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from models_admin.backends import registry
-from models_admin.backends.base import ModelMissing, Overloaded, Unreachable, WrongKey
-from models_admin.backends.registry import Refused, Registries
+from models_admin.backends.base import BackendError, ModelMissing, Overloaded, Unreachable, WrongKey
+from models_admin.backends.hub import Refused
+from models_admin.backends.registry import Registries
 from tests.models_admin.registry_server import WEIGHTS, Answer, RegistryServer, listing, manifest, registry_server
 
 COMMIT = "a" * 40
@@ -34,7 +35,7 @@ async def test_a_tag_is_the_digest_of_its_manifest(server: RegistryServer, where
     found = await registry.ollama(where, "library", "deepseek-r1", "7b")
     assert found.digest == digest
     assert found.bytes == WEIGHTS + 387 + 488
-    assert max(found.files, key=lambda file: file.bytes).name == registry.WEIGHTS_LAYER
+    assert max(found.files, key=lambda file: file.bytes).name == "application/vnd.ollama.image.model"
 
 
 async def test_a_repository_is_its_commit_and_files(server: RegistryServer, where: Registries) -> None:
@@ -74,6 +75,20 @@ async def test_no_other_host_is_followed(server: RegistryServer, where: Registri
         assert other.asked == []
 
 
+@pytest.mark.parametrize(
+    "target", ["https://[broken/", "http://127.0.0.1:many/", "//other.example/x", "file:///etc/passwd"]
+)
+async def test_a_redirect_to_no_address_is_refused(server: RegistryServer, where: Registries, target: str) -> None:
+    server.answers[MANIFEST] = Answer(302, headers={"Location": target})
+    with pytest.raises(BackendError):
+        await registry.ollama(where, "library", "deepseek-r1", "7b")
+
+
+async def test_a_metadata_service_is_no_registry() -> None:
+    with pytest.raises(Refused, match="no address"):
+        await registry.ollama(Registries("http://169.254.169.254", ""), "library", "deepseek-r1", "7b")
+
+
 async def test_a_circle_ends(server: RegistryServer, where: Registries) -> None:
     server.answers[MANIFEST] = Answer(302, headers={"Location": MANIFEST})
     with pytest.raises(Refused, match="circle"):
@@ -98,6 +113,8 @@ async def test_an_endless_answer_is_left(server: RegistryServer, where: Registri
         b'{"layers":[{"digest":"sha256:zz","size":1}]}',
         json.dumps({"layers": [{"digest": f"sha256:{FILE}", "size": -1}]}).encode(),
         json.dumps({"layers": [{"digest": f"sha256:{FILE}", "size": "many"}]}).encode(),
+        json.dumps({"layers": [{"digest": f"sha256:{FILE}", "size": 2**63}]}).encode(),  # more than a column holds
+        json.dumps({"layers": [{"digest": f"sha256:{FILE}", "size": 2**50}] * 2}).encode(),
         b"[" * 100_000,
     ],
 )
@@ -135,7 +152,7 @@ async def test_a_hostile_name_stays_one_part_of_the_path(server: RegistryServer,
     with pytest.raises(ModelMissing):
         await registry.ollama(where, "library", "../../admin", "7b?x=1#y")
     (path, _headers) = server.asked[0]
-    assert path == "/v2/library/..%2F..%2Fadmin/manifests/7b%3Fx%3D1%23y"
+    assert path == "/v2/library/..%2F..%2Fadmin/manifests/7b%3Fx=1%23y"
 
 
 async def test_a_token_that_is_no_header_is_told_before_it_is_sent(server: RegistryServer) -> None:
