@@ -12,11 +12,15 @@ from accounts.ids import uuid7
 
 
 class Host(models.Model):
-    """A machine. The box on which the site runs is the first one."""
+    """A machine. The box on which the site runs is the first one.
+
+    `inventory` is what its agent said of it at `seen_at` (shape: `inventory.Inventory`).
+    """
 
     name = models.CharField(_("name"), max_length=80, unique=True)
     queue = models.CharField(max_length=80, unique=True)
     seen_at = models.DateTimeField(_("seen"), null=True)
+    inventory = models.JSONField(default=dict, editable=False)
     is_draining = models.BooleanField(default=False)
 
     class Meta:
@@ -150,6 +154,107 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return self.ref
+
+
+class StoredArtifact(models.Model):
+    """An artifact's files on a host. `path` is the host's own; `verified_at` set only after every digest was right."""
+
+    class State(models.TextChoices):
+        ABSENT = "absent", _("absent")
+        PULLING = "pulling", _("pulling")
+        PAUSED = "paused", _("paused")
+        VERIFYING = "verifying", _("verifying")
+        READY = "ready", _("ready")
+        BROKEN = "broken", _("broken")
+
+    host = models.ForeignKey(Host, models.CASCADE, related_name="stored_artifacts", verbose_name=_("host"))
+    artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="stored_artifacts", verbose_name=_("artifact"))
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.ABSENT)
+    path = models.CharField(_("path"), max_length=1000, blank=True)
+    verified_at = models.DateTimeField(_("verified"), null=True)
+
+    class Meta:
+        verbose_name = _("stored artifact")
+        verbose_name_plural = _("stored artifacts")
+        constraints = [
+            models.UniqueConstraint(fields=["host", "artifact"], name="storedartifact_one_per_host"),
+            models.CheckConstraint(
+                condition=~Q(state="ready") | Q(verified_at__isnull=False), name="storedartifact_ready_is_verified"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.artifact} @ {self.host}"
+
+
+class PullJob(models.Model):
+    """One wish to have an artifact's files on a host, however many ask for it. Moves are guarded by `attempt`.
+
+    `done_bytes` and `bytes_per_second` as last told; `seen_at` is renewed with each word of the agent.
+    """
+
+    class State(models.TextChoices):
+        PLANNED = "planned", _("planned")
+        RUNNING = "running", _("running")
+        PAUSED = "paused", _("paused")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+        CANCELLED = "cancelled", _("cancelled")
+
+    OPEN = (State.PLANNED, State.RUNNING, State.PAUSED)
+
+    stored = models.ForeignKey(StoredArtifact, models.CASCADE, related_name="jobs", verbose_name=_("stored artifact"))
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.PLANNED)
+    attempt = models.PositiveIntegerField(_("attempt"), default=0)
+    asked_by = models.JSONField(_("asked by"), default=list)
+    total_bytes = models.BigIntegerField(_("bytes"), null=True)
+    done_bytes = models.BigIntegerField(_("bytes there"), default=0)
+    bytes_per_second = models.BigIntegerField(_("bytes/s"), default=0)
+    stage = models.CharField(_("stage"), max_length=20, blank=True)
+    reason = models.CharField(_("reason"), max_length=40, blank=True)
+    detail = models.CharField(_("detail"), max_length=300, blank=True)
+    created_at = models.DateTimeField(_("asked"), auto_now_add=True)
+    seen_at = models.DateTimeField(_("last word"), null=True)
+    ended_at = models.DateTimeField(_("ended"), null=True)
+
+    class Meta:
+        verbose_name = _("pull")
+        verbose_name_plural = _("pulls")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stored"], condition=Q(state__in=["planned", "running", "paused"]), name="pulljob_one_open"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["planned", "running", "paused"]) | Q(ended_at__isnull=False),
+                name="pulljob_ended_has_an_end",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stored}: {self.state}"
+
+
+class AuditEntry(models.Model):
+    """Who did what to which thing, before → after, and why. Never a prompt, never a key."""
+
+    at = models.DateTimeField(_("at"), auto_now_add=True)
+    actor = models.CharField(_("who"), max_length=150)
+    verb = models.CharField(_("what"), max_length=40)
+    object_kind = models.CharField(_("kind"), max_length=40)
+    object_id = models.CharField(max_length=40)
+    object_name = models.CharField(_("thing"), max_length=300)
+    before = models.CharField(_("before"), max_length=200, blank=True)
+    after = models.CharField(_("after"), max_length=200, blank=True)
+    why = models.CharField(_("why"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+        ordering = ("-at", "-pk")
+        indexes = [models.Index(fields=["object_kind", "object_id", "at"], name="auditentry_by_object")]
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.verb} {self.object_name}"
 
 
 class Deployment(models.Model):
