@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from models_admin import fleet, prices, secrets
-from models_admin.backends.base import BackendError, Endpoint, Health, WrongKey
+from models_admin import engine_address, fleet, prices, secrets
+from models_admin.backends.base import BackendError, BadRequest, Endpoint, Health, WrongKey
 from models_admin.backends.drivers import DRIVERS, open_driver
 from models_admin.backends.facts import EngineFacts
-from models_admin.backends.http_client import base_of
 from models_admin.backends.llama_cpp import names_of
 from models_admin.fleet import DEMO_MODEL
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
@@ -63,12 +61,15 @@ def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
     url = _checked(wish)
     known = _known_engine(wish, url)
     key = wish.key if wish.key is not None else (secrets.decrypt(known.secret) if known and known.secret else "")
-    wish = replace(wish, model=full_name(wish.kind, wish.model))
-    health, facts, warnings = asyncio.run(_probe(Endpoint(url, key, wish.kind), wish.model))
+    wish = replace(wish, model=full_name(wish.kind, wish.model), is_cloud=_is_cloud(wish, known))
+    try:
+        health, facts, warnings = asyncio.run(_probe(Endpoint(url, key, wish.kind), wish.model))
+    except BadRequest as error:  # no client can be made for it: where clouds hand out credentials
+        raise _no_address(wish) from error
     if must_answer and warnings:
         raise AttachError(warnings[0])
     with transaction.atomic():
-        _keep_apart(wish)
+        _keep_apart(wish, url)
         engine = _store_engine(known or Engine(host=fleet.local_host()), wish, url, key, facts)
         deployment = _store_deployment(engine, wish, health, facts)
         if engine.kind == Engine.Kind.DEEPSEEK:
@@ -84,16 +85,14 @@ def full_name(kind: str, model: str) -> str:
 
 def _checked(wish: Attachment) -> str:
     """The engine's address in its one form. Raises AttachError."""
-    url = base_of(wish.url)
+    url = engine_address.one_form(wish.url)
     if wish.kind not in DRIVERS:
         kinds = ", ".join(sorted(DRIVERS))
         raise AttachError(
             _("There is no engine of kind “%(kind)s”; use one of: %(kinds)s.") % {"kind": wish.kind, "kinds": kinds}
         )
-    if not _is_address(url):
-        raise AttachError(
-            _("“%(url)s” is no engine's address; write it like http://127.0.0.1:8080.") % {"url": wish.url}
-        )
+    if url is None:
+        raise _no_address(wish)
     if not wish.model.strip():
         raise AttachError(_("Name the model as the engine calls it."))
     for value, name in (
@@ -106,21 +105,19 @@ def _checked(wish: Attachment) -> str:
     return url
 
 
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    is_plain = not (parts.query or parts.fragment or parts.username or any(c.isspace() for c in url))
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and has_port and is_plain
+def _no_address(wish: Attachment) -> AttachError:
+    return AttachError(_("“%(url)s” is no engine's address; write it like http://127.0.0.1:8080.") % {"url": wish.url})
 
 
-def _keep_apart(wish: Attachment) -> None:
+def _is_cloud(wish: Attachment, known: Engine | None) -> bool:
+    """Once a cloud, always one: only the admin's page takes it back, never a word that was left out."""
+    return wish.is_cloud or wish.kind == Engine.Kind.DEEPSEEK or bool(known and known.is_cloud)
+
+
+def _keep_apart(wish: Attachment, url: str) -> None:
     """A name means either a model of our own machines or a cloud's. Raises AttachError."""
-    is_cloud = wish.is_cloud or wish.kind == Engine.Kind.DEEPSEEK
-    others = Deployment.objects.filter(artifact__model__key=wish.model).exclude(engine__is_cloud=is_cloud)
-    if others.exclude(engine__base_url=base_of(wish.url)).exists():
+    others = Deployment.objects.filter(artifact__model__key=wish.model).exclude(engine__is_cloud=wish.is_cloud)
+    if others.exclude(engine__base_url=url).exists():
         raise AttachError(
             _("“%(model)s” is served by another engine already, and one of the two is a cloud.") % {"model": wish.model}
         )
@@ -160,7 +157,7 @@ def _store_engine(engine: Engine, wish: Attachment, url: str, key: str, facts: E
     engine.kind = wish.kind
     engine.base_url = url
     engine.is_launched = wish.is_launched
-    engine.is_cloud = wish.is_cloud or wish.kind == Engine.Kind.DEEPSEEK
+    engine.is_cloud = wish.is_cloud
     engine.secret = secrets.encrypt(key) if key else ""
     engine.build = facts.build or engine.build
     engine.save()

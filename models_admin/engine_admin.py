@@ -6,16 +6,17 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.validators import URLValidator
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import formats, timezone
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
 
-from models_admin import engine_facts, secrets
+from models_admin import engine_address, engine_facts, secrets
 from models_admin.models import Engine
 
 SHOWN_CHANGES = 20
@@ -36,7 +37,6 @@ class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
     base_url = forms.CharField(
         label=_("Address"),
         max_length=300,
-        validators=[URLValidator(schemes=["http", "https"], message=_("Not an address."))],
         help_text=_(
             "An engine alone brings no model: bin/manage attach_engine URL --kind … --model … adds both in one step."
         ),
@@ -47,7 +47,15 @@ class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("host", "kind", "base_url", "is_cloud")
 
     def clean_base_url(self) -> str:
-        return str(self.cleaned_data["base_url"]).rstrip("/")
+        url = engine_address.one_form(str(self.cleaned_data["base_url"]))
+        if url is None:
+            raise forms.ValidationError(_("Not an address."))
+        return url
+
+    def clean(self) -> None:
+        super().clean()
+        if self.cleaned_data.get("kind") == Engine.Kind.DEEPSEEK:
+            self.cleaned_data["is_cloud"] = True
 
 
 @admin.register(Engine)
@@ -112,13 +120,16 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )  # fmt: skip
         return format_html_join("", "<p>{}: {}<br>{} → {}</p>", rows) or gettext("none")
 
+    @method_decorator(sensitive_post_parameters("new_key"))
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return super().changeform_view(request, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: Engine, form: Any, change: bool) -> None:
         # Whoever may change the address must not receive there the key that was stored for another one.
         if form.cleaned_data["forget_key"] or form.initial.get("base_url") != obj.base_url:
             obj.secret = ""
         if form.cleaned_data["new_key"] and not form.cleaned_data["forget_key"]:
             obj.secret = secrets.encrypt(form.cleaned_data["new_key"])
-        obj.is_cloud = obj.is_cloud or obj.kind == Engine.Kind.DEEPSEEK
         super().save_model(request, obj, form, change)
 
 

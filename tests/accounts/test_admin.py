@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import uuid
+from typing import Any
 
 import pytest
+from django.core.signals import got_request_exception
+from django.db.models.signals import pre_save
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.views.debug import get_exception_reporter_filter
 
 from accounts import tokens
 from accounts.models import ApiToken, LedgerEntry, QuotaLimit, User
@@ -165,6 +169,27 @@ def test_an_engines_key_goes_in_encrypted_and_never_comes_out(admin: Client) -> 
     assert Engine.objects.get().secret == ""
 
 
+def test_a_report_of_an_error_leaves_the_key_out(admin: Client) -> None:
+    reported: list[str] = []
+
+    def fails(**_: object) -> None:
+        raise OSError("the disk is full")
+
+    def report(request: Any, **_: object) -> None:
+        reported.append(str(get_exception_reporter_filter(request).get_post_parameters(request)))
+
+    fields = {"host": fleet.local_host().pk, "kind": "vllm", "base_url": "http://h:1", "new_key": "sk-very-secret"}
+    pre_save.connect(fails, sender=Engine)
+    got_request_exception.connect(report)
+    admin.raise_request_exception = False
+    try:
+        assert admin.post("/admin/models_admin/engine/add/", fields).status_code == 500
+    finally:
+        pre_save.disconnect(fails, sender=Engine)
+        got_request_exception.disconnect(report)
+    assert reported and "http://h:1" in reported[0] and "sk-very-secret" not in reported[0]
+
+
 def test_an_engines_key_does_not_follow_to_another_address(admin: Client) -> None:
     fields = {"host": fleet.local_host().pk, "kind": "openai-compatible", "base_url": "http://10.0.0.5:8000"}
     admin.post("/admin/models_admin/engine/add/", fields | {"new_key": "sk-very-secret"})
@@ -250,6 +275,28 @@ def test_the_admin_has_the_look_that_the_person_chose(admin: Client, admin_perso
     User.objects.filter(pk=admin_person.pk).update(theme="dark")
     page = admin.get("/admin/").content.decode()
     assert "css/look_dark.css" in page and "theme-toggle" not in page and "js/theme.js" not in page
+
+
+@pytest.mark.parametrize("typed", ["http://ollama:11434", "http://ollama:11434/v1/", " http://ollama:11434/ "])
+def test_an_engine_may_have_the_name_of_a_service_and_is_stored_in_one_form(admin: Client, typed: str) -> None:
+    fields = {"host": fleet.local_host().pk, "kind": "ollama", "base_url": typed}
+    admin.post("/admin/models_admin/engine/add/", fields)
+    assert Engine.objects.get().base_url == "http://ollama:11434"
+
+
+@pytest.mark.parametrize(
+    "typed", ["http://u:p@h:1", "http://:key@h:1", "http://h:1?key=k", "ftp://h", "h:1", "http://h:0"]
+)
+def test_what_is_no_address_or_would_show_a_key_is_refused(admin: Client, typed: str) -> None:
+    fields = {"host": fleet.local_host().pk, "kind": "ollama", "base_url": typed}
+    assert "Not an address." in admin.post("/admin/models_admin/engine/add/", fields).content.decode()
+    assert not Engine.objects.exists()
+
+
+def test_the_deepseek_api_is_a_cloud_whatever_the_box_says(admin: Client) -> None:
+    fields = {"host": fleet.local_host().pk, "kind": "deepseek", "base_url": "https://api.example"}
+    admin.post("/admin/models_admin/engine/add/", fields)
+    assert Engine.objects.get().is_cloud
 
 
 def test_adding_an_engine_names_the_command_that_brings_a_model_too(admin: Client) -> None:

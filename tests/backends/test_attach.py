@@ -99,6 +99,8 @@ def test_a_model_that_the_engine_does_not_serve_is_told(compatible: RunningEngin
         (["h:80", "--kind", "llama.cpp", "--model", "x"], "no engine's address"),
         (["http://h:99999", "--kind", "llama.cpp", "--model", "x"], "no engine's address"),
         (["http://u:p@h", "--kind", "llama.cpp", "--model", "x"], "no engine's address"),
+        (["http://:p@h", "--kind", "llama.cpp", "--model", "x"], "no engine's address"),
+        (["http://169.254.169.254", "--kind", "llama.cpp", "--model", "x"], "no engine's address"),
         (["http://h:9", "--kind", "steam", "--model", "x"], "no engine of kind “steam”"),
         (["http://h:9", "--kind", "llama.cpp", "--model", " "], "Name the model"),
         (["http://h:9", "--kind", "llama.cpp", "--model", "x", "--slots", "0"], "slots is 0; it must be 1 or more"),
@@ -116,3 +118,13 @@ def test_an_empty_key_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(CommandError, match="does not hold one key"):
         run("http://h:9", "--kind", "llama.cpp", "--model", "x", "--key-file", str(tmp_path / "empty"))
+
+
+def test_an_engine_stays_a_cloud_though_the_word_is_left_out_the_next_time() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    run(url, "--kind", "openai-compatible", "--model", "x", "--cloud")
+    run(url, "--kind", "openai-compatible", "--model", "x", "--slots", "8")
+    run(url, "--kind", "openai-compatible", "--model", "y")
+    assert Engine.objects.get().is_cloud
+    with pytest.raises(CommandError, match="one of the two is a cloud"):
+        run(f"http://127.0.0.1:{free_port()}", "--kind", "openai-compatible", "--model", "y")
