@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from models_admin.backends import serving
@@ -31,6 +31,8 @@ from models_admin.backends.streaming import EventReader, stream_answer
 _CHAT = "/chat/completions"
 _BETA_CHAT = "/beta/chat/completions"
 _MODELS = "/models"
+_MAX_DIGITS = 40
+_MAX_MICRO = 10**15  # a thousand million of any currency
 
 
 class DeepSeek:
@@ -116,6 +118,7 @@ def _body(request: ChatRequest) -> dict[str, Any]:
 
 def _balance(row: dict[str, Any]) -> Balance | None:
     try:
-        return Balance(text(row.get("currency")), int(Decimal(text(row.get("total_balance"))) * 1_000_000))
-    except (InvalidOperation, ValueError, OverflowError):
+        micro = Decimal(text(row.get("total_balance"))[:_MAX_DIGITS]) * 1_000_000
+        return Balance(text(row.get("currency")), int(micro)) if abs(micro) <= _MAX_MICRO else None
+    except ArithmeticError:  # no number, or one of a million digits
         return None

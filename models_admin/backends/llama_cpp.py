@@ -74,6 +74,7 @@ class LlamaCpp:
         return tuple(
             ServedModel(text(row.get("id")), integer(_meta(row).get("n_ctx")), bytes=integer(_meta(row).get("size")))
             for row in rows
+            if text(row.get("id"))
         )
 
     async def facts(self) -> EngineFacts:
@@ -88,7 +89,7 @@ class LlamaCpp:
         rows = rows_of(await self._http.ask_fields("/v1/models"), "data")
         row = next((row for row in rows if model in names_of(text(row.get("id")))), None)
         if row is None:
-            raise ModelMissing(f"{model} is not among {[row.get('id') for row in rows]}")
+            raise ModelMissing(f"{model} is not served")
         props = await self._http.ask_fields("/props")
         template = text(props.get("chat_template"))
         return ModelFacts(
@@ -143,6 +144,8 @@ class LlamaCpp:
             rows = await self._http.ask("/slots")
         except BackendError:  # it can be switched off
             return None
+        if not isinstance(rows, list):
+            return None
         return sum(isinstance(row, dict) and row.get("is_processing") is True for row in rows)
 
     async def _learn(self, name: str) -> None:
@@ -153,7 +156,7 @@ class LlamaCpp:
         for model in await self.models():
             self._known.update(names_of(model.name))
         if name not in self._known:
-            raise ModelMissing(f"{name} is not among {sorted(self._known)}")
+            raise ModelMissing(f"{name} is not served")
 
 
 async def detect(http: EngineHttp) -> str | None:

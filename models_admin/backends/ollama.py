@@ -64,7 +64,10 @@ class Ollama:
                     yield item
         except BackendError as error:
             self._shown.clear()
-            raise wire.refine(error, request.context_tokens) from error
+            refined = wire.refine(error, request.context_tokens)
+            if refined is error:
+                raise
+            raise refined from error
 
     async def health(self) -> Health:
         try:
@@ -141,7 +144,7 @@ class Ollama:
                 for payload in lines.feed(chunk):
                     line = wire.read_pull_line(payload)
                     is_whole = line.status == "success"  # the only sign of it
-                    yield PullStep(line.status, line.digest, line.completed, line.total)
+                    yield PullStep(line.status, line.digest, max(0, line.completed), max(0, line.total))
         if not is_whole:
             raise BrokeOff("the pull ended early")
 

@@ -98,9 +98,9 @@ async def detect(http: EngineHttp) -> str | None:
 
 def _total(ranks: list[dict[str, Any]], name: str) -> int | None:
     found = [value for rank in ranks if (value := integer(rank.get(name))) is not None]
-    return sum(found) if found else None
+    return integer(sum(found)) if found else None
 
 
 def _bytes(ranks: list[dict[str, Any]], name: str) -> int | None:
     found = [value for rank in ranks if (value := number(fields_of(rank.get("memory")).get(name))) is not None]
-    return max(0, round(sum(found) * _GB)) if found else None
+    return integer(round(sum(found) * _GB)) if found else None

@@ -11,9 +11,9 @@ from models_admin.backends import serving
 from models_admin.backends.base import BackendError, ChatRequest, Endpoint, Health, Item
 from models_admin.backends.facts import Capabilities, EngineFacts, LoadedModel, ModelFacts, ServedModel
 from models_admin.backends.http_client import EngineHttp
-from models_admin.backends.reading import text
+from models_admin.backends.reading import integer, text
 
-_GAUGE = r"^vllm:{}(?:\{{[^}}]*\}})? (\S+)$"
+_GAUGE = r"^vllm:{}(?:\{{[^}}\n]*\}})? (\S+)$"  # within a line, or a missing brace costs the square of the text
 _KV_BYTES = re.compile(r'kv_cache_memory_bytes="(\d{1,18})"')
 
 
@@ -88,6 +88,6 @@ def _gauge(metrics: str, name: str) -> int | None:
     """The sum over engines of a gauge in Prometheus' text format."""
     found = re.findall(_GAUGE.format(name), metrics, re.MULTILINE)
     try:
-        return int(sum(float(value) for value in found)) if found else None
+        return integer(int(sum(float(value) for value in found))) if found else None
     except (ValueError, OverflowError):
         return None
