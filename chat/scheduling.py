@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import quota
-from chat import bells, queue, reaping, settlement
+from chat import bells, errors, placing, queue, reaping, settlement
 from chat.database import in_database, on_lease_thread
 from chat.models import Generation
 from chat.models import Line as LineRow
@@ -154,12 +154,12 @@ def release_what_can_run() -> int:
     released = 0
     in_use = fleet.slots_in_use()
     for model in line.models:
-        for deployment in fleet.warm_deployments(model):
-            chosen: list[uuid.UUID] = []
-            while in_use.get(deployment.pk, 0) + len(chosen) < deployment.slots and (entry := line.pick(model)):
-                line.take(entry.key)
-                chosen.append(uuid.UUID(entry.key))
-            released += release(chosen, deployment) if chosen else 0
+        deployments = {row.pk: row for row in fleet.warm_deployments(model)}
+        chosen, forbidden = placing.choose(line, model, placing.replicas(list(deployments.values()), in_use))
+        for deployment_id, keys in chosen.items():
+            released += release(keys, deployments[deployment_id])
+        for key in forbidden:
+            settlement.end_unstarted(key, State.FAILED, errors.CloudNotAllowed.code)
     return released
 
 

@@ -1,0 +1,56 @@
+"""Who of the line goes where: the line says who is next, `placement` which replica of the model takes the answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from django.db.models import BooleanField, Case, F, OuterRef, Q, Subquery, Value, When
+
+from chat.line import Line
+from chat.models import Generation
+from models_admin.models import Deployment
+from models_admin.placement import Nowhere, Replica, Wish, place, taken
+
+
+def replicas(deployments: Sequence[Deployment], in_use: dict[int, int]) -> list[Replica]:
+    """`in_use`: leased slots by deployment id."""
+    return [
+        Replica(row.pk, row.slots, in_use.get(row.pk, 0), row.state == Deployment.State.WARM, row.engine.is_cloud)
+        for row in deployments
+    ]
+
+
+def choose(line: Line, model: str, there: list[Replica]) -> tuple[dict[int, list[uuid.UUID]], list[uuid.UUID]]:
+    """Take from the line who can run now: generations by replica id, and those that no waiting will ever help."""
+    free = sum(max(0, replica.slots - replica.busy) for replica in there if replica.is_warm)
+    keys: list[uuid.UUID] = []
+    while len(keys) < free and (entry := line.pick(model)):
+        line.take(entry.key)
+        keys.append(uuid.UUID(entry.key))
+    chosen: dict[int, list[uuid.UUID]] = {}
+    forbidden: list[uuid.UUID] = []
+    wishes = _wishes(keys) if keys else {}
+    for key in keys:
+        found = place(wishes.get(key, Wish()), there)
+        if isinstance(found, Nowhere):
+            forbidden += [key] if found.is_forbidden else []
+            continue
+        chosen.setdefault(found.id, []).append(key)
+        there = taken(there, found)
+    return chosen, forbidden
+
+
+def _wishes(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, Wish]:
+    """Where each one's conversation was answered last, and whether it has to stay at home."""
+    earlier = Generation.objects.filter(
+        message__conversation=OuterRef("message__conversation"), deployment__isnull=False
+    ).exclude(pk=OuterRef("pk"))
+    may_leave = Q(user__is_superuser=True) | Q(user__main_group__may_use_cloud=True)
+    rows = Generation.objects.filter(pk__in=keys).annotate(
+        previous=Subquery(earlier.order_by("-created_at").values("deployment_id")[:1]),
+        is_kept=F("message__conversation__is_local_only"),
+        may_leave=Case(When(may_leave, then=Value(True)), default=Value(False), output_field=BooleanField()),
+    )
+    found = rows.values_list("pk", "previous", "is_kept", "may_leave")
+    return {key: Wish(previous, bool(is_kept) or not may_leave) for key, previous, is_kept, may_leave in found}
