@@ -57,7 +57,8 @@ def outcome_of(live: Live) -> Outcome:
         last_seq=len(live.log.entries),
         finish=live.finish.reason if live.finish else "",
         prompt_tokens=usage.prompt_tokens if usage else 0,
-        cached_tokens=usage.cached_tokens if usage else 0,
+        # More from the cache than there was would be a negative cost.
+        cached_tokens=min(usage.cached_tokens, usage.prompt_tokens) if usage else 0,
         thinking_tokens=usage.thinking_tokens if usage else live.log.tokens(THINKING),
         answer_tokens=usage.answer_tokens if usage else live.log.tokens(ANSWER),
         thinking_ms=int((thought_until - first) * 1000) if thinking else None,

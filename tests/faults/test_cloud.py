@@ -17,7 +17,7 @@ import pytest
 
 from tests import recorded_rules
 from tests.processes import until
-from tests.recorded_engine import Replay, playing
+from tests.recorded_engine import Replay, Rule, playing
 from tests.stack import MODEL, Person, Stack
 from tests.tab import Tab
 
@@ -90,6 +90,19 @@ def test_an_answer_of_the_cloud_is_billed_and_its_asker_stays_unknown_there(
     )
     # 4 tokens of prompt at 0.15, 16 from the cache at 0.003, 9 written at 0.60 for a million, or twice that at peak.
     assert row in ([[20, 16, 5, 4, 6, "USD"]], [[20, 16, 5, 4, 12, "USD"]])
+
+
+def test_a_cloud_that_tells_more_from_the_cache_than_was_sent_pays_nobody(
+    stack: Stack, cloud: Replay, member: Person
+) -> None:
+    cloud.rules = (Rule("POST", "/chat/completions", "documented/deepseek_cache_too_large"), *cloud.rules)
+    ask(client_of(stack, member), "12+34=?")
+    code = "from accounts.models import LedgerEntry, User; u = User.objects.get(pk=pk);"
+    code += (
+        "result = list(LedgerEntry.objects.filter(ledger_id=u.ledger_id).values_list('cached_tokens', 'cost_micro'))"
+    )
+    ((cached, cost),) = stack.orm(code, pk=member.pk)
+    assert cached == 20 and cost > 0
 
 
 def test_who_may_not_use_the_cloud_neither_sees_nor_reaches_it(stack: Stack, cloud: Replay) -> None:
