@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,6 @@ from models_admin.pinning import Pin, Source, Wish
 
 PINNED = (Source.OLLAMA, Source.HF, Source.GGUF)
 MAX_REF = 300
-_QUANTISATION = re.compile(r"(?<![A-Za-z0-9])((?:UD-)?I?Q\d\w*|BF16|F16|FP16|F32)(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 class AddError(Exception):
@@ -60,13 +58,16 @@ def add(name: str, *, source: str = "") -> Added:
 
 def add_file(path: Path) -> Added:
     """Store a GGUF file of this machine under its own digest. Reads all of it. Raises AddError."""
-    whole = path.expanduser().resolve()
+    try:
+        whole = path.expanduser().resolve()
+    except RuntimeError:  # ~NAME of somebody who is not here, or links in a circle
+        whole = path
     if len(str(whole)) > MAX_REF:
         raise AddError(_("The path of a file has at most %(count)d characters.") % {"count": MAX_REF})
     if not whole.is_file():
         raise AddError(_("There is no file %(path)s.") % {"path": model_names.shown(str(path))})
     try:
-        memory_sources.find(str(whole), engine="llama.cpp")
+        memory_sources.find(str(whole))
         with whole.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except SourceError as error:
@@ -128,8 +129,8 @@ def _model(wish: Wish, ref: str) -> CatalogueModel:
 
 
 def _quantisation(wish: Wish, ref: str) -> str:
-    if found := _QUANTISATION.search(ref.rsplit("/", 1)[-1]):
-        return found[1].upper()
+    if written := catalogue.quantisation_in(ref):
+        return written
     if wish.card is None or wish.source == Source.API:
         return ""
     if wish.source == Source.OLLAMA:

@@ -8,7 +8,7 @@ from django.utils.translation import override
 
 from models_admin import catalogue
 from models_admin.catalogue import Card
-from models_admin.memory_fit import GIB, Fit, Gpu, Verdict, fit
+from models_admin.memory_fit import GIB, USUAL_CONTEXT, Fit, Gpu, Verdict, fit
 from models_admin.memory_sources import SourceError, Subject, from_card
 from models_admin.memory_split import tensor_parallel_sizes
 
@@ -21,8 +21,8 @@ MACHINES: dict[str, tuple[int, ...]] = {
     "48 GB": (48,),
     "80 GB": (80,),
     "8 × 80 GB": (80,) * 8,
+    "8 × 141 GB": (141,) * 8,
 }
-CONTEXT = 16_384
 RAM_GIB = 64
 
 HEAD = """\
@@ -65,7 +65,7 @@ FOOT = """\
 
 After a load, `bin/manage fit MODEL --loaded ADDRESS` measures what the engine really takes, by its own word or as the
 memory of its process, and keeps both figures with the deployment. Both models that the tests load are within 10 % or
-100 MiB. GPUs were not at hand: the overhead there is a planning value, not a measurement.
+16 MiB. GPUs were not at hand: the overhead there is a planning value, not a measurement.
 """
 
 
@@ -73,7 +73,7 @@ def page() -> str:
     """The whole page, in English."""
     with override("en"):
         return (
-            HEAD.format(context=CONTEXT, ram=RAM_GIB)
+            HEAD.format(context=USUAL_CONTEXT, ram=RAM_GIB)
             + _section(
                 "## With Ollama or llama.cpp, in 4 bit",
                 "Q4_K_M files. R1 671B is reckoned as Ollama's own file, which keeps the expanded cache.",
@@ -99,7 +99,7 @@ def _section(title: str, about: str, subject_of: Callable[[Card], Subject], engi
             subject = subject_of(card)
         except SourceError:
             continue  # no such file is known
-        cache = f"{subject.shape.kv_bytes_per_token() * CONTEXT / GIB:.2f}"
+        cache = f"{subject.shape.kv_bytes_per_token() * USUAL_CONTEXT / GIB:.2f}"
         weights = f"{subject.weights.total / GIB:.1f}"
         parallel = [", ".join(map(str, tensor_parallel_sizes(subject.shape)))] if sizes else []
         lines.append(_line([card.name, weights, cache, *parallel, *_cells(subject, engine)]))
@@ -113,7 +113,7 @@ def _cells(subject: Subject, engine: str) -> list[str]:
                 subject.weights,
                 subject.shape,
                 tuple(map(Gpu.sized, machine)),
-                context=CONTEXT,
+                context=USUAL_CONTEXT,
                 engine=engine,
                 ram=RAM_GIB * GIB,
             )

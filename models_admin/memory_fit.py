@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from models_admin.memory_split import (
     GIB,
@@ -22,27 +23,19 @@ from models_admin.memory_split import (
     tensor_parallel_sizes,
     utilisation,
 )
+from models_admin.memory_wish import CONTEXT_STEP, ENGINES, CannotReckon, Wish, checked, cpu_overhead
 from models_admin.model_shape import KV_BYTES, Mla, Shape
 from models_admin.shape_reading import Weights
 
-__all__ = ["GIB", "KV_BYTES", "MIB", "ForeignProcess", "Gpu", "Mla", "Shape", "Share", "Weights", "utilisation"]
+__all__ = [
+    "ENGINES", "GIB", "KV_BYTES", "MIB", "CannotReckon", "ForeignProcess", "Gpu", "Mla", "Shape", "Share", "Weights",
+    "utilisation",
+]  # fmt: skip
 
-# Types of the cache that an engine knows. f16 stands for 16 bit, whichever it takes.
-KV_TYPES = {
-    "llama.cpp": ("f16", "bf16", "q8_0", "q4_0"),
-    "ollama": ("f16", "q8_0", "q4_0"),
-    "vllm": ("f16", "bf16", "fp8"),
-    "sglang": ("f16", "bf16", "fp8"),
-}
-ENGINES = tuple(KV_TYPES)
-# llama.cpp rounds a slot's context up to this; vLLM's blocks of 16 divide it.
-CONTEXT_STEP = 256
+# Room for R1 to think, in tokens per slot; Ollama's own 4,096 cuts its answers off.
+USUAL_CONTEXT = 16_384
 # Below this a shorter context is no answer: R1's thoughts alone are longer.
 SHORTEST_CONTEXT = 2048
-# llama.cpp works through prompts in parts of this many tokens.
-UBATCH = 512
-# Python, the library, the vocabulary and the graph of the built-in engine; measured on Linux with two models.
-CPU_RUNTIME = 24 * MIB
 
 
 class Verdict(StrEnum):
@@ -52,41 +45,13 @@ class Verdict(StrEnum):
     NOT = "does not fit"
 
 
-class CannotReckon(ValueError):
-    """A wish that makes no sense for this engine or model: `engine`, `kv_type`, `number` or `context`.
-
-    `allowed` is what would do.
-    """
-
-    def __init__(self, what: str, allowed: str) -> None:
-        super().__init__(f"{what}: {allowed}")
-        self.what, self.allowed = what, allowed
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is to be loaded and how."""
-
-    weights: Weights
-    shape: Shape
-    context: int
-    slots: int
-    kv_type: str
-    engine: str
-
-    def kv(self, context: int) -> int:
-        """Bytes of the cache over all slots."""
-        padded = -(-context // CONTEXT_STEP) * CONTEXT_STEP
-        return self.shape.kv_bytes_per_token(self.kv_type) * padded * self.slots
-
-
 @dataclass(frozen=True)
 class Fit:
     """A verdict and its sum. `longest_context` is the longest up to the wished one that fits on GPUs alone.
 
     `on_cpu` are bytes in the machine's memory: the token embedding, for PARTLY what the GPUs can't take, and
-    `cpu_overhead` for buffers.
-    `tensor_parallel` is 0 where the engine shares out by layers.
+    `cpu_overhead` for buffers; `ram` is what there is of it, None = not known.
+    `tensor_parallel` is 0 where the engine shares out by layers. The sum is that of `context`.
     """
 
     verdict: Verdict
@@ -98,6 +63,11 @@ class Fit:
     cpu_overhead: int
     tensor_parallel: int
     tensor_parallel_sizes: tuple[int, ...]
+    ram: int | None = None
+
+    @property
+    def context(self) -> int:
+        return self.longest_context if self.verdict is Verdict.SHORTER else self.wish.context
 
     @property
     def weights(self) -> int:
@@ -105,7 +75,7 @@ class Fit:
 
     @property
     def kv(self) -> int:
-        return self.wish.kv(self.wish.context)
+        return self.wish.kv(self.context)
 
     @property
     def kv_copies(self) -> float:
@@ -139,7 +109,7 @@ def fit(
     ram: int | None = None,
 ) -> Fit:
     """The verdict for one model on one machine; `ram` None = not known. Raises CannotReckon."""
-    wish = _checked(Wish(weights, shape, context, slots, kv_type, engine))
+    wish = checked(Wish(weights, shape, context, slots, kv_type, engine))
     if engine in TAKEN_SHARE:
         return _fit_by_tensor(wish, gpus)
     return _fit_by_layers(wish, gpus, ram)
@@ -153,38 +123,13 @@ def next_that_fits(
     slots: int = 1,
     kv_type: str = "f16",
     engine: str = "llama.cpp",
+    ram: int | None = None,
 ) -> Candidate | None:
-    """The first candidate that fits on the GPUs with the whole context."""
-    for candidate in candidates:
-        found = fit(
-            candidate.weights, candidate.shape, gpus, context=context, slots=slots, kv_type=kv_type, engine=engine
-        )
-        if found.verdict is Verdict.FITS:
-            return candidate
-    return None
-
-
-def cpu_overhead(wish: Wish) -> int:
-    """Bytes beside weights and cache where layers stay on the processor: llama.cpp's buffers, and its process.
-
-    Its buffers hold a part of a prompt in three widths of the feed-forward and five of the model in 32 bit, a mask
-    over the context in 16 bit and one row of the vocabulary per slot; so its log reads for both models at hand.
-    """
-    shape = wish.shape
-    compute = UBATCH * 4 * (3 * shape.feed_forward + 5 * shape.hidden_size)
-    return CPU_RUNTIME + compute + UBATCH * wish.context * 2 + wish.slots * shape.vocab_size * 4
-
-
-def _checked(wish: Wish) -> Wish:
-    if wish.engine not in KV_TYPES:
-        raise CannotReckon("engine", ", ".join(ENGINES))
-    if wish.kv_type not in KV_TYPES[wish.engine]:
-        raise CannotReckon("kv_type", ", ".join(KV_TYPES[wish.engine]))
-    if wish.context < 1 or wish.slots < 1:
-        raise CannotReckon("number", "1")
-    if wish.context > wish.shape.context_length:
-        raise CannotReckon("context", f"{wish.shape.context_length:,}")
-    return wish
+    """The first candidate that fits with the whole context: on the GPUs, or where there are none in memory."""
+    wanted = Verdict.FITS if gpus else Verdict.PARTLY
+    how: dict[str, Any] = {"context": context, "slots": slots, "kv_type": kv_type, "engine": engine, "ram": ram}
+    fitting = (each for each in candidates if fit(each.weights, each.shape, gpus, **how).verdict is wanted)
+    return next(fitting, None)
 
 
 def _fit_by_layers(wish: Wish, gpus: Sequence[Gpu], ram: int | None) -> Fit:
@@ -209,7 +154,7 @@ def _fit_by_layers(wish: Wish, gpus: Sequence[Gpu], ram: int | None) -> Fit:
     on_cpu = wish.weights.embedding_bytes + staying + buffers
     if verdict is Verdict.NOT and (ram is None or on_cpu <= ram):
         verdict = Verdict.PARTLY
-    return Fit(verdict, wish, shares, longest, on_gpu, on_cpu, buffers, 0, ())
+    return Fit(verdict, wish, shares, longest, on_gpu, on_cpu, buffers, 0, (), ram)
 
 
 def _fit_by_tensor(wish: Wish, gpus: Sequence[Gpu]) -> Fit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 import msgspec
 from django.utils.translation import gettext as _
 
-from models_admin import catalogue, gguf
+from models_admin import catalogue, gguf, pinning
 from models_admin.backends import download
 from models_admin.backends.base import BackendError, ModelMissing, WrongKey
 from models_admin.backends.hub import Refused
 from models_admin.catalogue import Card
+from models_admin.catalogue_card import Repository
 from models_admin.memory_fit import Candidate, Weights
 from models_admin.shape_reading import NoShape, from_config, from_gguf, from_index
 
@@ -34,25 +35,44 @@ class SourceError(Exception):
 
 @dataclass(frozen=True)
 class Subject(Candidate):
-    """`card` is the model's entry in the catalogue, where it has one; `quantisation` of the weights meant."""
+    """`card` is the model's entry in the catalogue, where it has one; `quantisation` of the weights meant.
 
+    `engine` is the one that was asked for, else the usual one for such files.
+    """
+
+    engine: str
     card: Card | None = None
     quantisation: str = ""
 
 
-def find(name: str, *, engine: str, quantisation: str = "") -> Subject:
-    """Raises SourceError."""
+def find(name: str, *, engine: str = "", quantisation: str = "") -> Subject:
+    """What a name, path or address means; `engine` '' chooses by it. Raises SourceError."""
     try:
         if name.startswith(("http://", "https://")):
-            return _from_address(name.rstrip("/"))
+            return _for_engine(engine, _from_address(name.rstrip("/")))
         if (path := Path(name).expanduser()).exists():
-            return _from_path(path)
-    except (gguf.GgufError, NoShape, OSError, BackendError) as error:
+            return _for_engine(engine, _from_path(path))
+    except (gguf.GgufError, NoShape, OSError, RuntimeError, BackendError) as error:
         raise SourceError(_("%(name)s can't be used: %(why)s.") % {"name": name, "why": _why(error)}) from error
+    if two := catalogue.meanings(name):
+        raise SourceError(pinning.two_meanings(two))
     card = catalogue.find(name)
     if card is None:
         raise SourceError(_("“%(name)s” is no model of the catalogue, no file and no address.") % {"name": name})
-    return from_card(card, engine=engine, quantisation=quantisation)
+    files = card.repository_named(name)
+    named = files.quantisation if files else catalogue.quantisation_in(name)
+    return from_card(card, engine=engine or _usual_engine(card, files), quantisation=quantisation or named)
+
+
+def _usual_engine(card: Card, files: Repository | None) -> str:
+    """What loads the files that were named; of a bare name Ollama, where its library has it."""
+    if files is not None:
+        return "llama.cpp" if files.format == "GGUF" else "vllm"
+    return "ollama" if card.ollama_tags else "vllm"
+
+
+def _for_engine(engine: str, found: Subject) -> Subject:
+    return replace(found, engine=engine) if engine else found
 
 
 def _why(error: Exception) -> str:
@@ -82,9 +102,8 @@ def _why(error: Exception) -> str:
 def from_card(card: Card, *, engine: str, quantisation: str = "") -> Subject:
     """The card's weights in the format of the engine, the smallest first, or in `quantisation`. Raises SourceError."""
     if quantisation:
-        known = {size.quantisation.lower(): size for size in card.sizes}
-        size = known.get(quantisation.lower())
-        found = [_of_size(card, size.quantisation, size.bytes, engine)] if size else []
+        size = card.weights_in(quantisation)
+        found = [_of_size(card, quantisation.upper(), size, engine)] if size else []
     else:
         found = list(of_card(card, engine))
     if not found:
@@ -102,10 +121,10 @@ def of_card(card: Card, engine: str) -> tuple[Subject, ...]:
     return tuple(_of_size(card, size.quantisation, size.bytes, engine) for size in sizes)
 
 
-def alternatives(subject: Subject, engine: str) -> Iterator[Subject]:
+def alternatives(subject: Subject) -> Iterator[Subject]:
     """What is smaller than the subject, the largest first: its own quantisations, then other models."""
-    own = of_card(subject.card, engine) if subject.card else ()
-    others = [each for card in catalogue.cards() if card is not subject.card for each in of_card(card, engine)]
+    own = of_card(subject.card, subject.engine) if subject.card else ()
+    others = [each for card in catalogue.cards() if card is not subject.card for each in of_card(card, subject.engine)]
     for group in (own, others):
         smaller = [each for each in group if each.weights.total < subject.weights.total]
         yield from sorted(smaller, key=lambda each: -each.weights.total)
@@ -114,7 +133,7 @@ def alternatives(subject: Subject, engine: str) -> Iterator[Subject]:
 def _of_size(card: Card, quantisation: str, size: int, engine: str) -> Subject:
     # The blob of Ollama's 671b has no MLA keys; the files made for llama.cpp since 2025 have them.
     shape = card.shape.expanded() if engine == "ollama" else card.shape
-    return Subject(f"{card.name}, {quantisation}", Weights(size), shape, card, quantisation)
+    return Subject(f"{card.name}, {quantisation}", Weights(size), shape, engine, card, quantisation)
 
 
 def _from_address(url: str) -> Subject:
@@ -122,10 +141,10 @@ def _from_address(url: str) -> Subject:
     if name.lower().endswith(".gguf"):
         headers = _shards(url, lambda each: asyncio.run(download.read_header(each)))
         shape, weights = from_gguf(headers)
-        return Subject(name, weights, shape)
+        return Subject(name, weights, shape, "llama.cpp")
     folder = f"{url}/resolve/main" if _HUB.fullmatch(url) else url
     found = asyncio.run(download.read_repository(folder))
-    return Subject(name, from_index(found.index, found.config), from_config(found.config))
+    return Subject(name, from_index(found.index, found.config), from_config(found.config), "vllm")
 
 
 def _from_path(path: Path) -> Subject:
@@ -137,10 +156,12 @@ def _from_path(path: Path) -> Subject:
             raise NoShape("it holds several GGUF files")
         path = files[0]
     shape, weights = from_gguf(_shards(str(path), lambda each: gguf.read(Path(each))))
-    return Subject(path.name, weights, shape)
+    return Subject(path.name, weights, shape, "llama.cpp")
 
 
 def _from_folder(path: Path) -> Subject:
+    if not (path / "config.json").exists():
+        raise NoShape("it holds neither GGUF files nor config.json")
     config = _json(path / "config.json")
     index = path / "model.safetensors.index.json"
     if index.exists():
@@ -149,7 +170,7 @@ def _from_folder(path: Path) -> Subject:
         weights = Weights(sum(map(_safetensors_bytes, path.glob("*.safetensors"))))
     if not weights.total:
         raise NoShape("it holds neither GGUF nor safetensors files")
-    return Subject(path.resolve().name, weights, from_config(config))
+    return Subject(path.resolve().name, weights, from_config(config), "vllm")
 
 
 def _safetensors_bytes(path: Path) -> int:

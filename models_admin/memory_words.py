@@ -33,8 +33,11 @@ def verdict(fit: Fit) -> str:
         return _("Partly on the processor, which is slow: %(on)d of %(all)d layers on GPUs, %(ram)s in memory.") % about
     if fit.verdict is Verdict.PARTLY:
         return _("On the processor alone, which is slow: %(ram)s of memory.") % about
+    if fit.on_cpu and fit.ram is not None:
+        about["free"] = size(fit.ram)
+        return _("It does not fit: beside GPUs it needs %(ram)s of memory, and %(free)s are free.") % about
     if not fit.shares:
-        return _("It does not fit: there is no GPU, or no number of them among which the model divides.")
+        return _("It does not fit: without a GPU %(engine)s does not run.") % about
     return _("It does not fit.")
 
 
@@ -51,12 +54,10 @@ def refusal(error: CannotReckon) -> str:
 
 def parts(fit: Fit) -> list[tuple[str, str, str]]:
     """Name, size and how it comes about, of every part of the sum over all GPUs and the processor."""
-    wish = fit.wish
-    context = fit.longest_context if fit.verdict is Verdict.SHORTER else wish.context
     on_gpus = [share for share in fit.shares if share.needed]
-    rows = [(_("weights"), size(fit.weights), ""), (_("KV cache"), size(wish.kv(context)), _cache(fit, context))]
+    rows = [(_("weights"), size(fit.weights), ""), (_("KV cache"), size(fit.kv), _cache(fit))]
     if fit.kv_copies > 1:
-        rows.append((_("its copies"), size(int(wish.kv(context) * (fit.kv_copies - 1))), _copies(fit)))
+        rows.append((_("its copies"), size(int(fit.kv * (fit.kv_copies - 1))), _copies(fit)))
     if overhead := sum(share.overhead for share in on_gpus):
         told = ngettext("%(size)s on %(count)d GPU", "%(size)s on each of %(count)d GPUs", len(on_gpus))
         rows.append((_("overhead"), size(overhead), told % {"size": size(on_gpus[0].overhead), "count": len(on_gpus)}))
@@ -89,12 +90,12 @@ def comparison(found: Comparison) -> str:
     }
 
 
-def _cache(fit: Fit, context: int) -> str:
+def _cache(fit: Fit) -> str:
     wish = fit.wish
     per_token = wish.shape.kv_bytes_per_token(wish.kv_type)
     return _("%(bytes)s bytes a token × %(context)s tokens × %(slots)d, %(type)s") % {
         "bytes": f"{per_token:,}",
-        "context": f"{context:,}",
+        "context": f"{fit.context:,}",
         "slots": wish.slots,
         "type": wish.kv_type,
     }

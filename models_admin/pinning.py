@@ -40,7 +40,7 @@ def wish_for(name: str, source: str) -> Wish:
     if len(name) > model_names.MAX_LENGTH:
         name = model_names.served(name)  # refuses it
     if two := catalogue.meanings(name):
-        raise NameRefused(_two_meanings(two))
+        raise NameRefused(two_meanings(two))
     card = catalogue.find(name)
     chosen = _source(name, source, card)
     wanted: OllamaName | HubName | str
@@ -136,7 +136,8 @@ def name_of(row: Artifact) -> OllamaName | HubName:
     return model_names.gguf(row.ref) if row.source == Source.GGUF else model_names.repository(row.ref)
 
 
-def _two_meanings(two: tuple[Card, ...]) -> str:
+def two_meanings(two: tuple[Card, ...]) -> str:
+    """The sentence for people who wrote a name without a tag."""
     names = [f"{card.key} ({card.gguf_architecture})" for card in two]
     return _("“deepseek-r1” without a tag has meant two architectures; say which: %(names)s.") % {
         "names": ", ".join(names)

@@ -240,6 +240,11 @@ def test_the_digest_is_the_one_that_ollama_shows(server: RegistryServer) -> None
     assert Artifact.objects.get().digest == hashlib.sha256(body).hexdigest()
 
 
+def test_a_home_of_nobody_holds_no_file() -> None:
+    with pytest.raises(CommandError, match="There is no file ~nobody-of-that-name"):
+        add("--file", "~nobody-of-that-name/m.gguf")
+
+
 def test_a_file_of_this_machine_is_pinned_to_its_own_digest(server: RegistryServer, tmp_path: Path) -> None:
     file = tmp_path / "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf"
     file.write_bytes(gguf_files.model())

@@ -101,4 +101,6 @@ def test_programs_get_it_as_json() -> None:
     out = StringIO()
     call_command("catalogue", "--json", stdout=out)
     by_key = {row["key"]: row for row in json.loads(out.getvalue())}
+    assert by_key["deepseek-r1:671b"]["shape"]["mla"] == {"kv_lora_rank": 512, "rope_dim": 64}
+    assert by_key["deepseek-r1:7b"]["sampling"]["begins_with_think"] is True
     assert by_key["deepseek-r1:32b"]["weights"][0] == {"quantisation": "Q4_K_M", "bytes": 19851337809, "exact": True}

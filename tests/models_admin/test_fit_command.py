@@ -70,6 +70,40 @@ def test_layers_on_the_processor_are_told() -> None:
     assert "Partly on the processor, which is slow: 31 of 64 layers on GPUs" in fit("32b", "--gpus", "12")
 
 
+@pytest.mark.parametrize(
+    ("name", "engine", "size"),
+    [
+        ("deepseek-r1:32b", "ollama", 19_851_337_809),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "vllm", 65_527_752_704),
+        ("DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf", "llama.cpp", 4_683_075_271),
+        ("deepseek-r1:7b-qwen-distill-q8_0", "ollama", round(7_615_616_512 * 34 / 32)),
+        ("deepseek-r1:7b-qwen-distill-fp16", "ollama", 2 * 7_615_616_512),
+        ("deepseek-ai/DeepSeek-R1-Zero", "vllm", 684_530_000_000),
+    ],
+)
+def test_a_name_means_its_own_files_and_what_loads_them(name: str, engine: str, size: int) -> None:
+    found = figures(name, "--gpus", "8x141")
+    assert (found["engine"], found["weights_bytes"]) == (engine, size)
+
+
+def test_a_repository_whose_size_is_not_known_is_not_taken_for_another() -> None:
+    with pytest.raises(CommandError, match="known are: Q4_K_M, BF16"):
+        fit("RedHatAI/DeepSeek-R1-Distill-Qwen-7B-quantized.w4a16", "--gpus", "24")
+
+
+def test_the_parts_add_up_where_the_context_is_shortened() -> None:
+    told = fit("671b", "--gpus", "8x91", "--engine", "vllm", "--context", 163840)
+    sizes = [float(line.split(" GiB")[0].split()[-1]) for line in told.splitlines()[2:7]]
+    assert sum(sizes[:4]) == pytest.approx(sizes[4], abs=0.03)
+
+
+def test_too_little_memory_is_told_with_both_figures_and_what_it_holds() -> None:
+    told = fit("32b", "--gpus", "none", "--ram", 8)
+    assert "It does not fit: beside GPUs it needs 22.73 GiB of memory, and 8.00 GiB are free." in told
+    assert "Next that would fit: R1 8B (0528), Q4_K_M." in told
+    assert "without a GPU vllm does not run" in fit("7b", "--gpus", "none", "--engine", "vllm")
+
+
 def test_r1_keeps_its_row_on_every_gpu_or_every_head() -> None:
     compressed = fit("671b", "--gpus", "8x141", "--engine", "vllm")
     assert "70,272 bytes a token" in compressed
@@ -153,6 +187,8 @@ def test_a_download_that_broke_off_is_told(tmp_path: Path) -> None:
     ("words", "sentence"),
     [
         ([], "Name a model"),
+        (["deepseek-r1"], "two architectures"),
+        (["~nobody-of-that-name/model.gguf"], "home directory"),
         (["no-such-model"], "“no-such-model” is no model of the catalogue, no file and no address"),
         (["7b", "--gpus", "big"], "“big” are no GPUs"),
         (["7b", "--gpus", "24,-1"], "are no GPUs"),

@@ -177,7 +177,23 @@ def test_the_expanded_cache_decides_over_r1_in_4_bit() -> None:
         fit(weights, shape, [Gpu.sized(80)] * 6, context=32768, engine="llama.cpp") for shape in (R1, R1.expanded())
     )
     assert (compressed.verdict, expanded.verdict) == (Verdict.FITS, Verdict.SHORTER)
-    assert expanded.kv == pytest.approx(152.5 * GIB)
+    assert expanded.wish.kv(32768) == pytest.approx(152.5 * GIB)
+    assert expanded.kv == expanded.wish.kv(expanded.longest_context)
+
+
+def test_the_parts_of_a_shortened_context_add_up() -> None:
+    found = fit(FP8_R1, R1, [Gpu.sized(91)] * 8, context=163840, engine="vllm")
+    assert (found.verdict, found.kv_copies) == (Verdict.SHORTER, 8)
+    overhead = sum(share.overhead for share in found.shares)
+    assert found.total == pytest.approx(FP8_R1.total + found.kv * found.kv_copies + overhead, abs=8)
+
+
+def test_without_gpus_the_next_is_what_memory_holds() -> None:
+    choices = [Candidate("70B", Q4_70B, LLAMA_70B), Candidate("7B", Q4_7B, QWEN_7B)]
+    found = next_that_fits(choices, [], context=8192, ram=8 * GIB)
+    assert found and found.name == "7B"
+    assert next_that_fits(choices, [], context=8192, ram=2 * GIB) is None
+    assert next_that_fits(choices, [], context=8192, engine="vllm", ram=8 * GIB) is None
 
 
 def test_memory_of_others_is_subtracted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -59,6 +60,7 @@ def _everything(card: Card) -> dict[str, Any]:
     return {
         "key": card.key,
         "name": card.name,
+        "published": card.generation,
         "base": card.base,
         "architecture": card.architecture,
         "parameters": card.parameters,
@@ -67,6 +69,7 @@ def _everything(card: Card) -> dict[str, Any]:
         "licence": card.licence,
         "base_licence": card.base_licence,
         "ollama_tags": card.ollama_tags,
+        "ollama_tags_verified": card.tags_are_verified,
         "repositories": [
             {"format": entry.format, "name": entry.name, "file": entry.file, "quantisation": entry.quantisation}
             for entry in card.repositories
@@ -74,6 +77,8 @@ def _everything(card: Card) -> dict[str, Any]:
         "weights": [
             {"quantisation": size.quantisation, "bytes": size.bytes, "exact": size.is_exact} for size in card.sizes
         ],
+        "shape": asdict(card.shape),
+        "sampling": asdict(card.sampling),
         "tensor_parallel": card.tensor_parallel,
         "figures": [
             {"name": figure.title, "value": figure.value, "source": figure.source.url, "verified": figure.is_verified}

@@ -12,14 +12,12 @@ from django.utils.translation import gettext as _
 
 from models_admin import fit_table, gpus, measured_memory, memory_fit, memory_sources, memory_words
 from models_admin.measured_memory import Comparison
-from models_admin.memory_fit import GIB, KV_BYTES, CannotReckon, Fit, Gpu, Verdict
+from models_admin.memory_fit import GIB, KV_BYTES, USUAL_CONTEXT, CannotReckon, Fit, Gpu, Share, Verdict
 from models_admin.memory_sources import SourceError, Subject
 from models_admin.memory_split import tensor_parallel_sizes
 from models_admin.models import Deployment
 from models_admin.secrets import SecretUnreadable
 
-# Room for R1 to think; Ollama's own 4,096 cuts its answers off.
-DEFAULT_CONTEXT = 16_384
 MOST_GPUS = 64
 MOST_GIB = 4_096
 
@@ -36,8 +34,10 @@ class Command(BaseCommand):
         parser.add_argument("--context", type=int, help="tokens per slot (default: 16384, or as deployed)")
         parser.add_argument("--slots", type=int, help="answers at once (default: 1, or as deployed)")
         parser.add_argument("--kv", default="f16", choices=sorted(KV_BYTES), help="type of the KV cache")
-        parser.add_argument("--engine", default="ollama", choices=memory_fit.ENGINES)
-        parser.add_argument("--quantisation", default="", help="of a model of the catalogue, like BF16")
+        parser.add_argument(
+            "--engine", default="", choices=memory_fit.ENGINES, help="default: the usual one for what is named"
+        )
+        parser.add_argument("--quantisation", default="", help="of a model of the catalogue: Q4_K_M, Q8_0, BF16")
         parser.add_argument("--loaded", default="", help="address of an attached engine that runs it: measure and keep")
         parser.add_argument("--json", action="store_true", help="for programs")
         parser.add_argument("--table", action="store_true", help="all models and usual cards: docs/models.md")
@@ -50,13 +50,14 @@ class Command(BaseCommand):
             raise CommandError(_("Name a model, or ask for --table."))
         deployment = _deployment(options["loaded"]) if options["loaded"] else None
         machine = _machine(options["gpus"])
+        ram = _ram(options)
         try:
             subject = memory_sources.find(
                 options["model"], engine=options["engine"], quantisation=options["quantisation"]
             )
             wish = _wish(options, subject, deployment)
-            found = memory_fit.fit(subject.weights, subject.shape, machine, ram=_ram(options), **wish)
-            next_one = _next(found, subject, machine, wish)
+            found = memory_fit.fit(subject.weights, subject.shape, machine, ram=ram, **wish)
+            next_one = _next(found, subject, machine, {**wish, "ram": ram})
         except SourceError as error:
             raise CommandError(str(error)) from error
         except CannotReckon as error:
@@ -65,15 +66,17 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(_for_programs(subject, found, next_one, compared), ensure_ascii=False))
         else:
-            self._tell(subject, found, next_one, compared)
+            self._tell(subject, found, next_one, compared, is_here=options["gpus"] is None)
 
-    def _tell(self, subject: Subject, found: Fit, next_one: str, compared: Comparison | None) -> None:
+    def _tell(self, subject: Subject, found: Fit, next_one: str, compared: Comparison | None, *, is_here: bool) -> None:
         self.stdout.write(f"{subject.name} · {found.wish.engine}\n\n")
         for name, size, why in memory_words.parts(found):
             self.stdout.write(f"  {name:<12} {size:>12}   {why}".rstrip())
         for line in [*memory_words.gpus(found), *memory_words.foreign([share.gpu for share in found.shares])]:
             self.stdout.write(f"  {line}")
         self.stdout.write("\n" + memory_words.verdict(found))
+        if is_here and not found.shares:
+            self.stdout.write(_("No NVIDIA GPU is seen on this machine; --gpus 24 asks about a card of 24 GB."))
         sizes = ", ".join(map(str, tensor_parallel_sizes(subject.shape)))
         self.stdout.write(_("Tensor-parallel sizes for vLLM and SGLang: %(sizes)s.") % {"sizes": sizes})
         if next_one:
@@ -107,13 +110,13 @@ def _ram(options: dict[str, Any]) -> int | None:
 
 
 def _wish(options: dict[str, Any], subject: Subject, deployment: Deployment | None) -> dict[str, Any]:
-    context = min(DEFAULT_CONTEXT, subject.shape.context_length) if deployment is None else deployment.context_tokens
+    context = min(USUAL_CONTEXT, subject.shape.context_length) if deployment is None else deployment.context_tokens
     slots = 1 if deployment is None else deployment.slots
     return {
         "context": context if options["context"] is None else options["context"],
         "slots": slots if options["slots"] is None else options["slots"],
         "kv_type": options["kv"],
-        "engine": options["engine"],
+        "engine": subject.engine,
     }
 
 
@@ -121,11 +124,7 @@ def _next(found: Fit, subject: Subject, machine: tuple[Gpu, ...], wish: dict[str
     """The next smaller weights that fit as wished, where these don't."""
     if found.verdict is Verdict.FITS:
         return ""
-    smaller = (
-        each
-        for each in memory_sources.alternatives(subject, wish["engine"])
-        if each.shape.context_length >= wish["context"]
-    )
+    smaller = (each for each in memory_sources.alternatives(subject) if each.shape.context_length >= wish["context"])
     candidate = memory_fit.next_that_fits(smaller, machine, **wish)
     return candidate.name if candidate else ""
 
@@ -150,18 +149,6 @@ def _compared(deployment: Deployment, found: Fit) -> Comparison:
 
 
 def _for_programs(subject: Subject, found: Fit, next_one: str, compared: Comparison | None) -> dict[str, Any]:
-    shares = [
-        {
-            "gpu": share.gpu.name,
-            "budget_bytes": share.budget,
-            "weights_bytes": share.weights,
-            "kv_bytes": share.kv,
-            "overhead_bytes": share.overhead,
-            "layers": share.layers,
-            "foreign": [vars(process) for process in share.gpu.foreign],
-        }
-        for share in found.shares
-    ]
     measured = {"measured_bytes": compared.measured, "error": round(compared.error, 4)} if compared else {}
     return {
         "model": subject.name,
@@ -179,7 +166,19 @@ def _for_programs(subject: Subject, found: Fit, next_one: str, compared: Compari
         "layers_on_gpu": found.layers_on_gpu,
         "tensor_parallel": found.tensor_parallel,
         "tensor_parallel_sizes": list(tensor_parallel_sizes(subject.shape)),
-        "gpus": shares,
+        "gpus": [_share_for_programs(share) for share in found.shares],
         "next_that_fits": next_one or None,
         **measured,
+    }
+
+
+def _share_for_programs(share: Share) -> dict[str, Any]:
+    return {
+        "gpu": share.gpu.name,
+        "budget_bytes": share.budget,
+        "weights_bytes": share.weights,
+        "kv_bytes": share.kv,
+        "overhead_bytes": share.overhead,
+        "layers": share.layers,
+        "foreign": [vars(process) for process in share.gpu.foreign],
     }
