@@ -15,8 +15,9 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from chat import loop_thread, queue, scheduling
+from chat.database import in_database
 from chat.running import Runner
-from models_admin import fleet
+from models_admin import fleet, host_agent
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def start(sender: Any, **kwargs: Any) -> None:
 
 async def _start(worker_id: int) -> None:
     _Process.runner, _Process.leader = Runner(worker_id), scheduling.Leader()
-    _Process.tasks = [*_Process.runner.loops(), *_Process.leader.loops()]
+    _Process.tasks = [*_Process.runner.loops(), *_Process.leader.loops(), *host_agent.loops(in_database)]
 
 
 @worker_shutting_down.connect

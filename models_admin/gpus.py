@@ -2,13 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import contextlib
+from collections.abc import Callable, Set
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import pynvml
 
 from models_admin.memory_split import ForeignProcess, Gpu
+
+
+@dataclass(frozen=True)
+class Sensors:
+    """What a card tells beside its memory; None where it has no such sensor. Utilisation in % of the last moment."""
+
+    temperature_celsius: int | None = None
+    power_watts: int | None = None
+    power_limit_watts: int | None = None
+    utilisation_percent: int | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    gpu: Gpu
+    sensors: Sensors
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All cards at one moment; `driver` is the version of NVIDIA's, '' where there is none."""
+
+    driver: str = ""
+    cards: tuple[Card, ...] = ()
+
+
+def read_all(*, nvml: Any = pynvml) -> Reading:
+    """Cards with their sensors, as `read` gives them."""
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        return Reading()
+    try:
+        cards = tuple(_card(nvml, index) for index in range(nvml.nvmlDeviceGetCount()))
+        return Reading(_text(nvml.nvmlSystemGetDriverVersion()), cards)
+    except nvml.NVMLError:
+        return Reading()
+    finally:
+        nvml.nvmlShutdown()
+
+
+def keep_open(*, nvml: Any = pynvml) -> None:
+    """For a process that reads for ever: without a hold of its own each reading would load the driver's state anew."""
+    with contextlib.suppress(nvml.NVMLError):
+        nvml.nvmlInit()
+
+
+def _card(nvml: Any, index: int) -> Card:
+    device = nvml.nvmlDeviceGetHandleByIndex(index)
+    sensors = Sensors(
+        temperature_celsius=_told(nvml, lambda: nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)),
+        power_watts=_told(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(device) // 1000),
+        power_limit_watts=_told(nvml, lambda: nvml.nvmlDeviceGetPowerManagementLimit(device) // 1000),
+        utilisation_percent=_told(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(device).gpu),
+    )
+    return Card(_gpu(nvml, index, frozenset()), sensors)
+
+
+def _told(nvml: Any, ask: Callable[[], int]) -> int | None:
+    try:
+        return ask()
+    except nvml.NVMLError:
+        return None
 
 
 def read(*, own_pids: Set[int] = frozenset(), nvml: Any = pynvml) -> tuple[Gpu, ...]:

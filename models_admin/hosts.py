@@ -1,0 +1,40 @@
+"""What the site knows of its hosts: each agent's last word, and who has fallen silent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from models_admin import fleet, inventory
+from models_admin.inventory import Inventory
+from models_admin.models import Host
+
+LOOK_SECONDS = 10.0
+GONE_SECONDS = 30
+assert GONE_SECONDS >= 3 * LOOK_SECONDS
+
+
+def note(host_name: str, told: Inventory) -> None:
+    """Keep an agent's word. A host that nobody knows any more stays unknown."""
+    Host.objects.filter(name=host_name).update(inventory=inventory.to_json(told), seen_at=Now())
+
+
+def note_local(told: Inventory) -> None:
+    note(fleet.local_host().name, told)
+
+
+def with_silence() -> QuerySet[Host]:
+    """All hosts, each with `is_gone`: it has spoken once and not for 30 s, by the database's clock.
+
+    One that never spoke is not gone, but new, or has no agent.
+    """
+    is_silent = Q(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS))
+    is_gone = Case(When(is_silent, then=Value(True)), default=Value(False), output_field=BooleanField())
+    return Host.objects.annotate(is_gone=is_gone).order_by("pk")
+
+
+def seen(host: Host) -> Inventory | None:
+    """Its agent's last word."""
+    return inventory.from_json(host.inventory)
