@@ -21,8 +21,9 @@ from models_admin.backends.base import (
     ModelMissing,
     OutOfCredit,
 )
+from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.control_tokens import neutralise
-from models_admin.backends.facts import Balance, Capabilities, EngineFacts, LoadedModel, ModelFacts, ServedModel
+from models_admin.backends.facts import Balance, EngineFacts, LoadedModel, ModelFacts, ServedModel
 from models_admin.backends.http_client import EngineHttp
 from models_admin.backends.openai_wire import chat_body
 from models_admin.backends.reading import rows_of, text
@@ -36,16 +37,7 @@ _MAX_MICRO = 10**15  # a thousand million of any currency
 
 
 class DeepSeek:
-    capabilities: ClassVar = Capabilities(
-        tells_version=False,
-        thinking_off=True,
-        continue_answer=True,
-        sampling=False,
-        json_object=True,
-        tools=True,
-        effort=True,
-        balance=True,
-    )
+    capabilities: ClassVar = CAPABILITIES["deepseek"]
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

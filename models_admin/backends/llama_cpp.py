@@ -17,7 +17,8 @@ from models_admin.backends.base import (
     ModelMissing,
     Prefix,
 )
-from models_admin.backends.facts import Capabilities, EngineFacts, LoadedModel, ModelFacts, ServedModel
+from models_admin.backends.capabilities import CAPABILITIES
+from models_admin.backends.facts import EngineFacts, LoadedModel, ModelFacts, ServedModel
 from models_admin.backends.http_client import EngineHttp
 from models_admin.backends.openai_wire import chat_body, completion_body, messages_body
 from models_admin.backends.reading import integer, rows_of, text
@@ -32,17 +33,7 @@ _EMPTY_THOUGHT = {"role": "assistant", "reasoning_content": "\n\n", "content": "
 
 
 class LlamaCpp:
-    capabilities: ClassVar = Capabilities(
-        thinking_off=True,
-        continue_answer=True,
-        continue_thinking=True,
-        seed=True,
-        json_object=True,
-        any_schema=True,
-        tools=True,
-        count_prompt=True,
-        tells_load=True,
-    )
+    capabilities: ClassVar = CAPABILITIES["llama.cpp"]
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

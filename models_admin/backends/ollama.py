@@ -21,7 +21,8 @@ from models_admin.backends.base import (
     Prefix,
     Unreachable,
 )
-from models_admin.backends.facts import Capabilities, EngineFacts, LoadedModel, ModelFacts, PullStep, ServedModel
+from models_admin.backends.capabilities import CAPABILITIES
+from models_admin.backends.facts import EngineFacts, LoadedModel, ModelFacts, PullStep, ServedModel
 from models_admin.backends.http_client import EngineHttp
 from models_admin.backends.ollama_show import read_show
 from models_admin.backends.reading import integer, rows_of, text
@@ -35,20 +36,7 @@ _EMPTY_THOUGHT = Prefix("\n", "")
 
 
 class Ollama:
-    capabilities: ClassVar = Capabilities(
-        has_key=False,
-        thinking_off=True,
-        continue_answer=True,
-        continue_thinking=True,
-        seed=True,
-        json_object=True,
-        any_schema=True,
-        tools=True,
-        effort=True,
-        tells_memory=True,
-        load=True,
-        pull=True,
-    )
+    capabilities: ClassVar = CAPABILITIES["ollama"]
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

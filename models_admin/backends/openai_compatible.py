@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from models_admin.backends import serving
 from models_admin.backends.answer import Answer
 from models_admin.backends.base import BackendError, BadRequest, ChatRequest, Endpoint, Finish, Health, Item
-from models_admin.backends.facts import Capabilities, EngineFacts, LoadedModel, ModelFacts, ServedModel
+from models_admin.backends.capabilities import CAPABILITIES
+from models_admin.backends.facts import EngineFacts, LoadedModel, ModelFacts, ServedModel
 from models_admin.backends.http_client import EngineHttp
 from models_admin.backends.openai_wire import chat_body
 from models_admin.backends.streaming import CHAT_PATH, EventReader, stream_answer
@@ -17,8 +18,7 @@ from models_admin.backends.thought import ThoughtSplitter, begins_in_thought
 
 
 class OpenAICompatible:
-    # What may be there on an unknown engine is offered only where its absence does no harm.
-    capabilities: ClassVar = Capabilities(tells_version=False, seed=True, json_object=True, tools=True)
+    capabilities: ClassVar = CAPABILITIES["openai-compatible"]
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

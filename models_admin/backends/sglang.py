@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from models_admin.backends import serving
 from models_admin.backends.base import BackendError, ChatRequest, Endpoint, Health, Item
-from models_admin.backends.facts import Capabilities, EngineFacts, LoadedModel, ModelFacts, ServedModel
+from models_admin.backends.capabilities import CAPABILITIES
+from models_admin.backends.facts import EngineFacts, LoadedModel, ModelFacts, ServedModel
 from models_admin.backends.http_client import EngineHttp
 from models_admin.backends.reading import fields_of, integer, number, rows_of, text
 
@@ -16,19 +17,7 @@ _GB = 1024**3  # its figures in GB are GiB: 16384 tokens of 1 kiB are told as 0.
 
 
 class SGLang:
-    capabilities: ClassVar = Capabilities(
-        thinking_off=True,
-        continue_answer=True,
-        continue_thinking=True,
-        seed=False,  # it takes one, and keeps to it only when started with --enable-deterministic-inference
-        json_object=True,
-        any_schema=True,
-        tools=True,
-        effort=True,
-        count_prompt=True,
-        tells_load=True,
-        tells_memory=True,
-    )
+    capabilities: ClassVar = CAPABILITIES["sglang"]
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from models_admin.backends import serving
 from models_admin.backends.base import BackendError, ChatRequest, Endpoint, Health, Item
-from models_admin.backends.facts import Capabilities, EngineFacts, LoadedModel, ModelFacts, ServedModel
+from models_admin.backends.capabilities import CAPABILITIES
+from models_admin.backends.facts import EngineFacts, LoadedModel, ModelFacts, ServedModel
 from models_admin.backends.http_client import EngineHttp
 from models_admin.backends.reading import integer, text
 
@@ -18,18 +19,7 @@ _KV_BYTES = re.compile(r'kv_cache_memory_bytes="(\d{1,18})"')
 
 
 class VLLM:
-    capabilities: ClassVar = Capabilities(
-        thinking_off=True,
-        continue_answer=True,
-        continue_thinking=True,
-        seed=True,
-        json_object=True,
-        any_schema=True,
-        tools=True,
-        effort=True,
-        count_prompt=True,
-        tells_load=True,
-    )
+    capabilities: ClassVar = CAPABILITIES["vllm"]
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
