@@ -71,10 +71,6 @@ class Offer:
     def sources(self) -> tuple[Source, ...]:
         return tuple(dict.fromkeys(figure.source for figure in self.card.figures)) if self.card else ()
 
-    @property
-    def has_unverified(self) -> bool:
-        return bool(self.card) and not all(figure.is_verified for figure in self.card.figures)  # type: ignore[union-attr]
-
 
 def offers() -> tuple[list[Offer], list[Offer]]:
     """What this site offers, ready ones first and the largest of them on top; and the rest of the family."""
@@ -101,8 +97,7 @@ def _offered() -> Iterable[Offer]:
 
 
 def _card(model: CatalogueModel, deployments: list[Deployment]) -> Card | None:
-    names = [model.key, *(row.artifact.ref for row in deployments)]
-    return next((card for name in names if (card := catalogue.find(name))), None)
+    return catalogue.first_of([model.key, *(row.artifact.ref for row in deployments)])
 
 
 def _here(model: CatalogueModel, deployments: list[Deployment]) -> Here:

@@ -16,8 +16,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from models_admin import artifacts, catalogue_view, gpus
+from models_admin import artifacts, catalogue_view, gpus, memory_words
 from models_admin.artifacts import AddError
+from models_admin.expected_memory import Comparison
+from models_admin.memory_fit import USUAL_CONTEXT
 from models_admin.models import Artifact, CatalogueModel, Deployment
 
 TEMPLATES = "admin/models_admin/cataloguemodel"
@@ -181,7 +183,7 @@ def _known(model: CatalogueModel) -> dict[str, Any]:
         "changed": catalogue_view.changed(model),
         "parameters": catalogue_view.parameters(card) if card else "",
         "context_tokens": catalogue_view.number(card.context) if card else "",
-        "assumed_tokens": catalogue_view.number(catalogue_view.CONTEXT),
+        "assumed_tokens": catalogue_view.number(USUAL_CONTEXT),
         "sizes": [(size, catalogue_view.gigabytes(size.bytes)) for size in card.sizes] if card else [],
         "deployed": _deployed(model),
     }
@@ -193,12 +195,12 @@ def _deployed(model: CatalogueModel) -> list[dict[str, Any]]:
     return [_deployment(row, memory.get(row.pk)) for row in rows]
 
 
-def _deployment(row: Deployment, memory: catalogue_view.Memory | None) -> dict[str, Any]:
+def _deployment(row: Deployment, memory: Comparison | None) -> dict[str, Any]:
     found = {"row": row, "look": LOOKS.get(row.state, "cold"), "context": catalogue_view.number(row.context_tokens)}
     if memory is not None:
         found["expected"] = catalogue_view.gibibytes(memory.expected)
         found["measured"] = catalogue_view.gibibytes(memory.measured)
-        found["error"] = f"{memory.error:+.1f} %".replace("-", "−")
+        found["error"] = memory_words.error(memory)
     return found
 
 

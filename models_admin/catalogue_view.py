@@ -10,11 +10,10 @@ from django.utils.translation import gettext as _
 
 from models_admin import artifacts, catalogue, memory_fit
 from models_admin.catalogue import Card
-from models_admin.memory_fit import CannotReckon, Fit, Gpu, Shape, Verdict, Weights
+from models_admin.expected_memory import Comparison
+from models_admin.memory_fit import USUAL_CONTEXT, CannotReckon, Fit, Gpu, Shape, Verdict, Weights
 from models_admin.models import Artifact, CatalogueModel, Deployment
 
-# Tokens per slot: R1's thoughts alone fill Ollama's default of 4,096.
-CONTEXT = 16_384
 ENGINES = {"ollama": "ollama", "hf": "vllm", "gguf": "llama.cpp"}
 # What is on sale: (cards, GiB of each), small to large.
 USUAL = ((1, 8), (1, 12), (1, 16), (1, 24), (1, 48), (1, 80), (2, 80), (4, 80), (8, 80), (16, 80))
@@ -31,18 +30,6 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Bytes that our sum gave and that the engine named; the error of the sum in %."""
-
-    expected: int
-    measured: int
-
-    @property
-    def error(self) -> float:
-        return 100 * (self.measured - self.expected) / self.expected
-
-
-@dataclass(frozen=True)
 class Plan:
     """How much one way to run a model needs, and where that is."""
 
@@ -52,8 +39,7 @@ class Plan:
 
 
 def card_of(model: CatalogueModel) -> Card | None:
-    names = [model.key, *(artifact.ref for artifact in model.artifacts.all())]
-    return next((card for name in names if (card := catalogue.find(name))), None)
+    return catalogue.first_of([model.key, *(artifact.ref for artifact in model.artifacts.all())])
 
 
 def plans(model: CatalogueModel, gpus: Sequence[Gpu]) -> list[Plan]:
@@ -87,7 +73,7 @@ def _plan(card: Card, source: str, quantisation: str, size: int, gpus: Sequence[
 
 def _fit(weights: Weights, shape: Shape, engine: str, gpus: Sequence[Gpu]) -> Fit | None:
     try:
-        return memory_fit.fit(weights, shape, gpus, context=min(CONTEXT, shape.context_length), engine=engine)
+        return memory_fit.fit(weights, shape, gpus, context=min(USUAL_CONTEXT, shape.context_length), engine=engine)
     except CannotReckon:
         return None
 
@@ -112,10 +98,10 @@ def _line(place: str, fit: Fit | None) -> Line:
     return Line(place, LOOKS[fit.verdict], texts[fit.verdict])
 
 
-def memory(deployments: Iterable[Deployment]) -> list[tuple[Deployment, Memory]]:
+def memory(deployments: Iterable[Deployment]) -> list[tuple[Deployment, Comparison]]:
     """Where both are known, how far our own sum was from what the engine named."""
     return [
-        (row, Memory(row.expected_bytes, row.measured_bytes))
+        (row, Comparison(row.expected_bytes, row.measured_bytes))
         for row in deployments
         if row.expected_bytes and row.measured_bytes
     ]

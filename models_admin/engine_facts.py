@@ -144,7 +144,7 @@ def _hold_to(engine: Engine, facts: Facts) -> None:
         if model.memory_bytes:
             for row in ours.select_related("engine", "artifact__model"):
                 row.measured_bytes = model.memory_bytes
-                row.expected_bytes = expected_memory.of(row) or row.expected_bytes
+                row.expected_bytes = expected_memory.of(row, has_gpu=bool(model.gpu_bytes)) or row.expected_bytes
                 row.save(update_fields=["measured_bytes", "expected_bytes"])
 
 

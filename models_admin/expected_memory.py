@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from models_admin import catalogue, memory_fit
-from models_admin.memory_split import Gpu
+from dataclasses import dataclass
+
+from models_admin import catalogue, memory_fit, memory_sources
+from models_admin.memory_fit import CannotReckon, Gpu, Weights
+from models_admin.memory_sources import SourceError
 from models_admin.models import Deployment, Engine
 
 # One card on which everything fits: the sum is asked for, not the verdict.
@@ -12,14 +15,34 @@ _BOUNDLESS = (Gpu("any", 1 << 50, 1 << 50),)
 _BY_NEED = frozenset({Engine.Kind.OLLAMA, Engine.Kind.LLAMA_CPP})
 
 
-def of(deployment: Deployment) -> int | None:
+@dataclass(frozen=True)
+class Comparison:
+    """Bytes expected and measured; `error` is how much of the real figure the sum is off, 0.1 = 10 % too much."""
+
+    expected: int
+    measured: int
+
+    @property
+    def difference(self) -> int:
+        return self.expected - self.measured
+
+    @property
+    def error(self) -> float:
+        return self.difference / self.measured
+
+
+def of(deployment: Deployment, *, has_gpu: bool = True) -> int | None:
     """Bytes of weights, cache and overhead; None for what the catalogue does not know."""
-    card = catalogue.find(deployment.artifact.model.key) or catalogue.find(deployment.artifact.ref)
-    if card is None or deployment.engine.kind not in _BY_NEED:
+    artifact, kind = deployment.artifact, deployment.engine.kind
+    card = catalogue.first_of((artifact.model.key, artifact.ref))
+    if card is None or kind not in _BY_NEED:
         return None
-    context = min(deployment.context_tokens, card.shape.context_length)
-    weights = memory_fit.Weights(card.download.bytes)
+    quantisation = artifact.quantisation or catalogue.quantisation_in(artifact.ref)
+    context = min(deployment.context_tokens, card.context)
     try:
-        return memory_fit.fit(weights, card.shape, _BOUNDLESS, context=context, slots=deployment.slots).total
-    except memory_fit.CannotReckon:
+        files = memory_sources.from_card(card, engine=kind, quantisation=quantisation)
+        weights = Weights(artifact.bytes) if artifact.bytes else files.weights
+        cards = _BOUNDLESS if has_gpu else ()
+        return memory_fit.fit(weights, files.shape, cards, context=context, slots=deployment.slots, engine=kind).total
+    except (SourceError, CannotReckon):
         return None

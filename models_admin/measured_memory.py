@@ -8,7 +8,6 @@ their share), and what the driver says it holds of the GPUs.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import psutil
@@ -16,26 +15,11 @@ import psutil
 from models_admin import gpus
 from models_admin.backends.base import BackendError, Endpoint
 from models_admin.backends.drivers import open_driver
+from models_admin.expected_memory import Comparison
 from models_admin.models import Deployment
 from models_admin.secrets import decrypt
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Bytes expected and measured; `error` is how much of the real figure the sum is off, 0.1 = 10 % too much."""
-
-    expected: int
-    measured: int
-
-    @property
-    def difference(self) -> int:
-        return self.expected - self.measured
-
-    @property
-    def error(self) -> float:
-        return self.difference / self.measured
 
 
 def compare(deployment: Deployment, *, expected: int) -> Comparison | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from models_admin.measured_memory import Comparison
+from models_admin.expected_memory import Comparison
 from models_admin.memory_fit import GIB, MIB, CannotReckon, Fit, Gpu, Share, Verdict, utilisation
 
 
@@ -86,8 +86,13 @@ def comparison(found: Comparison) -> str:
         "measured": size(found.measured),
         "expected": size(found.expected),
         "difference": f"{'+' if found.difference >= 0 else '−'}{size(abs(found.difference))}",
-        "error": f"{100 * found.error:+.1f} %".replace("-", "−"),
+        "error": error(found),
     }
+
+
+def error(found: Comparison) -> str:
+    """How much of the real figure the sum is off, + = too much."""
+    return f"{100 * found.error:+.1f} %".replace("-", "−")
 
 
 def _cache(fit: Fit) -> str:

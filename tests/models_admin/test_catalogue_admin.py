@@ -66,7 +66,7 @@ def test_what_was_expected_and_measured_stand_side_by_side(admin: Client) -> Non
         engine=engine, artifact=model(), context_tokens=16384, slots=1,
         expected_bytes=25 * 2**30, measured_bytes=24 * 2**30,
     )  # fmt: skip
-    assert "25.0 GiB expected, 24.0 GiB measured (−4.0 %)" in text(admin, LIST)
+    assert "25.0 GiB expected, 24.0 GiB measured (+4.2 %)" in text(admin, LIST)
 
 
 def test_a_large_model_is_told_how_many_cards_it_takes(admin: Client) -> None:

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from models_admin import fit_table, gpus, measured_memory, memory_fit, memory_sources, memory_words
-from models_admin.measured_memory import Comparison
+from models_admin.expected_memory import Comparison
 from models_admin.memory_fit import GIB, KV_BYTES, USUAL_CONTEXT, CannotReckon, Fit, Gpu, Share, Verdict
 from models_admin.memory_sources import SourceError, Subject
 from models_admin.memory_split import tensor_parallel_sizes
