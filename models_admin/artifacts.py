@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
@@ -96,15 +96,32 @@ def is_file(artifact: Artifact) -> bool:
     return artifact.ref.startswith("/")
 
 
-@transaction.atomic
 def _store(wish: Wish, pin: Pin) -> Added:
+    """The row of a name; whoever adds the same at the same moment gets the same one."""
+    try:
+        return _add(wish, pin)
+    except IntegrityError:
+        return _add(wish, pin)
+
+
+@transaction.atomic
+def _add(wish: Wish, pin: Pin) -> Added:
     ref = str(wish.name)
-    known = Artifact.objects.filter(source=wish.source, ref=ref).order_by("pk").first()
-    if known is not None:
-        _note(known, pin)
-        return Added(known, False)
-    artifact = Artifact.objects.create(
-        model=_model(wish, ref),
+    known = Artifact.objects.filter(source=wish.source, ref=ref).order_by("pk")
+    if not known.exists():
+        # Locked, so that two who read different digests don't leave two rows of one name.
+        model = CatalogueModel.objects.select_for_update().get(pk=_model(wish, ref).pk)
+        if not known.exists():
+            return Added(_created(wish, pin, model), True)
+    row = known[0]
+    _note(row, pin)
+    return Added(row, False)
+
+
+def _created(wish: Wish, pin: Pin, model: CatalogueModel) -> Artifact:
+    ref = str(wish.name)
+    return Artifact.objects.create(
+        model=model,
         source=wish.source,
         ref=ref,
         digest=pin.digest,
@@ -113,7 +130,6 @@ def _store(wish: Wish, pin: Pin) -> Added:
         upstream_digest=pin.digest,
         upstream_at=now() if pin.digest else None,
     )
-    return Added(artifact, True)
 
 
 def _model(wish: Wish, ref: str) -> CatalogueModel:
@@ -155,5 +171,6 @@ def _note(row: Artifact, pin: Pin | BackendError | NameRefused) -> Checked:
     if isinstance(pin, NameRefused):
         return Checked(row, str(pin))
     row.upstream_digest, row.upstream_at = pin.digest, now()
-    row.save(update_fields=["upstream_digest", "upstream_at"])
+    # An update, since the row may have been deleted while its source was asked.
+    Artifact.objects.filter(pk=row.pk).update(upstream_digest=row.upstream_digest, upstream_at=row.upstream_at)
     return Checked(row)

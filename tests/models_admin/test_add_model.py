@@ -12,7 +12,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import translation
 
+from models_admin import artifacts
 from models_admin.models import Artifact, CatalogueModel
+from tests.accounts.racing import race
 from tests.models_admin import gguf_files
 from tests.models_admin.registry_server import WEIGHTS, Answer, RegistryServer, listing, manifest, registry_server
 
@@ -238,6 +240,23 @@ def test_the_digest_is_the_one_that_ollama_shows(server: RegistryServer) -> None
     server.serve_model("library/deepseek-r1", "7b", body)
     add("deepseek-r1:7b")
     assert Artifact.objects.get().digest == hashlib.sha256(body).hexdigest()
+
+
+@pytest.mark.concurrent
+@pytest.mark.django_db(transaction=True)
+def test_the_same_name_added_by_many_at_once_is_one_row(server: RegistryServer) -> None:
+    server.serve_model("library/deepseek-r1", "7b", manifest())
+    found = race(lambda _number: artifacts.add("deepseek-r1:7b"), threads=6)
+    assert {added.artifact.pk for added in found} == {Artifact.objects.get().pk}
+    assert sum(added.is_new for added in found) == 1 == CatalogueModel.objects.count()
+
+
+def test_a_model_deleted_while_its_source_is_asked_is_no_error(server: RegistryServer) -> None:
+    server.serve_model("library/deepseek-r1", "7b", manifest())
+    add("deepseek-r1:7b")
+    rows = list(Artifact.objects.all())
+    CatalogueModel.objects.all().delete()
+    assert [checked.problem for checked in artifacts.check_upstream(rows)] == [""]
 
 
 def test_a_home_of_nobody_holds_no_file() -> None:
