@@ -9,7 +9,7 @@ from django.utils import formats
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from models_admin import catalogue
+from models_admin import catalogue, fleet
 from models_admin.catalogue import Card, Source
 from models_admin.fleet import DEMO_MODEL
 from models_admin.models import CatalogueModel, Deployment
@@ -117,11 +117,11 @@ def _here(model: CatalogueModel, deployments: list[Deployment]) -> Here:
 
 
 def _place(row: Deployment) -> str:
-    return str(row.engine.get_kind_display()) if row.engine.is_cloud else row.engine.host.name
+    return str(row.engine.get_kind_display()) if row.engine.is_cloud else fleet.shown_name(row.engine.host)
 
 
 def _count(parameters: int) -> str:
     """33 B, or 328 亿: Chinese counts in units of 10^8."""
     if (get_language() or "").startswith("zh"):
         return f"{parameters / 1e8:.0f} 亿"
-    return f"{parameters / 1e9:.0f} B" if parameters >= 9.95e9 else f"{parameters / 1e9:.1f} B"
+    return f"{parameters / 1e9:.0f} B" if parameters >= 99.5e9 else f"{parameters / 1e9:.1f} B"

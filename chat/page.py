@@ -16,7 +16,7 @@ from accounts.models import User
 from chat import history
 from chat.models import Conversation, Generation, Message
 from models_admin.backends.capabilities import CAPABILITIES
-from models_admin.fleet import DEMO_MODEL
+from models_admin.fleet import DEMO_MODEL, shown_name
 from models_admin.models import CatalogueModel, Deployment
 
 LISTED = 300
@@ -210,7 +210,7 @@ def models(user: User) -> list[Model]:
 def _model(key: str, name: str, deployment: Deployment) -> Model:
     is_warm = deployment.state == Deployment.State.WARM
     is_starting = deployment.state == Deployment.State.STARTING
-    host = deployment.engine.host.name
+    host = shown_name(deployment.engine.host)
     note = _("Ready on {host}.").format(host=host) if is_warm else _("Not ready on {host}.").format(host=host)
     about = _("{n} tokens of context.").format(n=formats.number_format(deployment.context_tokens, force_grouping=True))
     if deployment.engine.is_cloud:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from models_admin import artifacts, catalogue_view, gpus, memory_words
+from models_admin import artifacts, catalogue_view, fleet, memory_words
 from models_admin.artifacts import AddError
 from models_admin.expected_memory import Comparison
 from models_admin.memory_fit import USUAL_CONTEXT
@@ -94,6 +95,14 @@ class CatalogueModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogueModel]:
         return super().get_queryset(request).prefetch_related("artifacts__deployments__engine__host")
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """The machines are read once for all rows."""
+        changes = super().get_changelist_instance(request)
+        machines = catalogue_view.machines()
+        for model in changes.result_list:
+            model.machines = machines
+        return changes
+
     @admin.display(description=_("Model"), ordering="name")
     def named(self, model: CatalogueModel) -> SafeString:
         return _cell("name", model=model, card=catalogue_view.card_of(model))
@@ -114,7 +123,7 @@ class CatalogueModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("Fit"))
     def fit(self, model: CatalogueModel) -> SafeString:
-        return _cell("fit", plans=catalogue_view.plans(model, gpus.read()))
+        return _cell("fit", plans=catalogue_view.plans(model, vars(model)["machines"]))
 
     @admin.display(description=_("Deployed"))
     def state(self, model: CatalogueModel) -> SafeString:
@@ -179,7 +188,7 @@ def _known(model: CatalogueModel) -> dict[str, Any]:
     card = catalogue_view.card_of(model)
     return {
         "card": card,
-        "plans": catalogue_view.plans(model, gpus.read()),
+        "plans": catalogue_view.plans(model, catalogue_view.machines()),
         "changed": catalogue_view.changed(model),
         "parameters": catalogue_view.parameters(card) if card else "",
         "context_tokens": catalogue_view.number(card.context) if card else "",
@@ -196,7 +205,12 @@ def _deployed(model: CatalogueModel) -> list[dict[str, Any]]:
 
 
 def _deployment(row: Deployment, memory: Comparison | None) -> dict[str, Any]:
-    found = {"row": row, "look": LOOKS.get(row.state, "cold"), "context": catalogue_view.number(row.context_tokens)}
+    found = {
+        "row": row,
+        "place": fleet.shown_name(row.engine.host),
+        "look": LOOKS.get(row.state, "cold"),
+        "context": catalogue_view.number(row.context_tokens),
+    }
     if memory is not None:
         found["expected"] = catalogue_view.gibibytes(memory.expected)
         found["measured"] = catalogue_view.gibibytes(memory.measured)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from django.utils import formats
 from django.utils.translation import gettext as _
 
-from models_admin import artifacts, catalogue, memory_fit
+from models_admin import artifacts, catalogue, fleet, hosts, memory_fit
 from models_admin.catalogue import Card
 from models_admin.expected_memory import Comparison
+from models_admin.inventory import GpuCard
 from models_admin.memory_fit import USUAL_CONTEXT, CannotReckon, Fit, Gpu, Shape, Verdict, Weights
-from models_admin.models import Artifact, CatalogueModel, Deployment
+from models_admin.models import Artifact, CatalogueModel, Deployment, Host
 
 ENGINES = {"ollama": "ollama", "hf": "vllm", "gguf": "llama.cpp"}
 # What is on sale: (cards, GiB of each), small to large.
@@ -30,6 +33,14 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """A host with GPUs as its agent saw them last; what our own engines hold of them counts as free."""
+
+    place: str
+    gpus: tuple[Gpu, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """How much one way to run a model needs, and where that is."""
 
@@ -42,7 +53,31 @@ def card_of(model: CatalogueModel) -> Card | None:
     return catalogue.first_of([model.key, *(artifact.ref for artifact in model.artifacts.all())])
 
 
-def plans(model: CatalogueModel, gpus: Sequence[Gpu]) -> list[Plan]:
+def machines() -> list[Machine]:
+    """Out of the database: NVIDIA's driver may hang for minutes, and a web server need not have any."""
+    rows = Host.objects.prefetch_related("engines").order_by("pk")
+    found = [Machine(fleet.shown_name(host), _gpus(host)) for host in rows]
+    return [machine for machine in found if machine.gpus]
+
+
+def _gpus(host: Host) -> tuple[Gpu, ...]:
+    seen = hosts.seen(host)
+    ports = {_port(engine.base_url) for engine in host.engines.all()}
+    return tuple(_gpu(card, ports) for card in seen.gpus) if seen else ()
+
+
+def _gpu(card: GpuCard, ports: set[int | None]) -> Gpu:
+    ours = sum(process.bytes for process in card.processes if not ports.isdisjoint(process.ports))
+    return Gpu(card.name, card.total_bytes, min(card.total_bytes, card.free_bytes + ours))
+
+
+def _port(url: str) -> int | None:
+    with suppress(ValueError):
+        return urlsplit(url).port
+    return None
+
+
+def plans(model: CatalogueModel, machines: Sequence[Machine]) -> list[Plan]:
     """One for every way that files of it are known here; without files the usual one of its card."""
     card = card_of(model)
     if card is None:
@@ -51,16 +86,16 @@ def plans(model: CatalogueModel, gpus: Sequence[Gpu]) -> list[Plan]:
     wanted = [(row.source, row.quantisation, row.bytes or 0) for row in known]
     size = card.download
     usual = "ollama" if card.ollama_tags and size.format == "GGUF" else "hf"
-    return [_plan(card, *way, gpus) for way in wanted or [(usual, size.quantisation, size.bytes)]]
+    return [_plan(card, *way, machines) for way in wanted or [(usual, size.quantisation, size.bytes)]]
 
 
-def _plan(card: Card, source: str, quantisation: str, size: int, gpus: Sequence[Gpu]) -> Plan:
+def _plan(card: Card, source: str, quantisation: str, size: int, machines: Sequence[Machine]) -> Plan:
     engine = ENGINES[source]
     # Files of Ollama's library lack the keys of the compressed cache.
     shape = card.shape.expanded() if engine == "ollama" else card.shape
     found = {way: _fit(Weights(size), shape, engine, _usual_gpus(*way)) for way in USUAL}
     best = next((way for way in USUAL if (fit := found[way]) and fit.verdict is Verdict.FITS), None)
-    lines = [_line(_("this machine"), _fit(Weights(size), shape, engine, gpus))] if gpus else []
+    lines = [_line(machine.place, _fit(Weights(size), shape, engine, machine.gpus)) for machine in machines]
     if best is None:
         lines.append(_line(_usual_name(*USUAL[-1]), found[USUAL[-1]]))
     else:

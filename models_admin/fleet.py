@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.models import CatalogueModel, Deployment, Host, SlotLease, Worker
@@ -29,6 +30,11 @@ class Choice:
     name: str
     is_warm: bool
     is_cloud: bool = False
+
+
+def shown_name(host: Host) -> str:
+    """As people read it; the first host has no name that anybody chose."""
+    return gettext("the site's machine") if host.name == LOCAL_HOST else host.name
 
 
 def local_host() -> Host:

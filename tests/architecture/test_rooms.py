@@ -90,12 +90,12 @@ def test_only_drivers_open_connections_to_engines() -> None:
     assert users and all(path.startswith("models_admin/backends/") for path in users)
 
 
-def test_a_web_server_starts_without_a_client_of_engines() -> None:
-    """What Daphne loads: with httpx and aiohttp it would take 20 MB and half a second more, for nothing."""
+def test_a_web_server_starts_without_clients_of_engines_and_gpus() -> None:
+    """What Daphne loads. httpx and aiohttp cost half a second and memory for nothing; a GPU's driver may hang."""
     program = (
         "import django, os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'r1web.settings'; django.setup(); "
         "import r1web.asgi, r1web.urls, models_admin.admin; "
-        "print([name for name in ('httpx', 'aiohttp') if name in sys.modules])"
+        "print([name for name in ('httpx', 'aiohttp', 'pynvml') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr

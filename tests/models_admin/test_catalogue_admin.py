@@ -12,8 +12,10 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from accounts.models import User
-from models_admin import fleet
-from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
+from models_admin import fleet, hosts
+from models_admin.inventory import GpuCard, GpuProcess, Inventory
+from models_admin.memory_fit import GIB
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host
 from tests.models_admin.registry_server import RegistryServer, manifest, registry_server
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +59,7 @@ def test_the_list_tells_facts_files_fit_and_where_it_runs(admin: Client) -> None
         assert words in seen
     assert "Ollama Q4_K_M 19.9 GB" in seen
     assert "16 GB partly on CPU: slow 24 GB fits needs 23." in seen
-    assert "warm on local Ollama, 2 × 16,384 tokens" in seen
+    assert "warm on the site's machine Ollama, 2 × 16,384 tokens" in seen
 
 
 def test_what_was_expected_and_measured_stand_side_by_side(admin: Client) -> None:
@@ -67,6 +69,21 @@ def test_what_was_expected_and_measured_stand_side_by_side(admin: Client) -> Non
         expected_bytes=25 * 2**30, measured_bytes=24 * 2**30,
     )  # fmt: skip
     assert "25.0 GiB expected, 24.0 GiB measured (+4.2 %)" in text(admin, LIST)
+
+
+def test_every_machine_with_gpus_is_told_as_its_agent_saw_it(admin: Client) -> None:
+    """Memory that an engine of ours holds there counts as free: it is what would be loaded anew."""
+    model()
+    host = Host.objects.create(name="rack-1", queue="host.rack-1")
+    Engine.objects.create(host=host, kind="ollama", base_url="http://10.0.0.5:11434")
+    told = {}
+    for name, port in (("ollama", 11434), ("game", 27015)):
+        holds = GpuProcess(7, name, 18 * GIB, ports=(port,))
+        cards = (GpuCard("RTX 4090", 24 * GIB, 6 * GIB, processes=(holds,)),)
+        hosts.note("rack-1", Inventory(64 * GIB, 60 * GIB, gpus=cards))
+        told[name] = text(admin, LIST)
+    assert "rack-1 fits 16 GB partly on CPU: slow" in told["ollama"]
+    assert "rack-1 partly on CPU: slow" in told["game"]
 
 
 def test_a_large_model_is_told_how_many_cards_it_takes(admin: Client) -> None:

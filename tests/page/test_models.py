@@ -54,7 +54,7 @@ def test_a_card_tells_size_context_licence_and_figures(browser: Client) -> None:
     words = shown(browser)["R1 70B"]
     for part in (
         "DeepSeek-R1-Distill-Llama-70B",
-        "71 B",
+        "70.6 B",
         "about 43.0 GB",
         "131,072",
         "MIT base: Llama 3.3 Community License",
@@ -63,6 +63,12 @@ def test_a_card_tells_size_context_licence_and_figures(browser: Client) -> None:
         "Source: DeepSeek-R1, README",
     ):
         assert part in words, part
+
+
+def test_the_first_machine_has_a_name_for_people(browser: Client) -> None:
+    deploy("deepseek-r1:7b", "R1 7B")
+    assert "on the site's machine" in shown(browser)["R1 7B"]
+    assert "Ready on the site's machine." in html.unescape(browser.get("/").content.decode())
 
 
 def test_figures_that_were_not_checked_bear_a_mark(browser: Client) -> None:
@@ -112,6 +118,7 @@ def test_the_page_speaks_chinese(browser: Client) -> None:
     deploy("deepseek-r1:32b", "R1 32B")
     words = shown(browser)["R1 32B"]
     assert "单块 24 GB 显卡" in words and "328 亿" in words and "就绪" in words
+    assert "在本站机器" in words.replace(" ", "") and "DeepSeek-R1 的 README" in words
 
 
 def test_the_page_is_reached_from_the_sidebar_and_the_picker(browser: Client) -> None:
