@@ -137,7 +137,7 @@ class Runner:
         if live.is_lost:
             return
         if isinstance(live.error, base.Unreachable | base.Overloaded | base.OutOfCredit):
-            await self._hold_back(live.work.engine_id, live.error)
+            await self._hold_back(live.work, live.error)
         if isinstance(live.error, base.Unreachable | base.Overloaded) and await self._is_put_back(live):
             return
         outcome = outcome_of(live)
@@ -148,10 +148,18 @@ class Runner:
         # Settled before sealed: a reader that sees the end must also see the final usage in the database.
         await self.writer.seal(live.log, "")
 
-    async def _hold_back(self, engine_id: int, error: base.BackendError) -> None:
-        """Nothing more for this engine until it is well: else all who wait for it would fail one after another."""
-        with contextlib.suppress(DatabaseError):
-            await in_database(probing.note_health, engine_id, base.Health(False, error.code))
+    async def _hold_back(self, work: Work, error: base.BackendError) -> None:
+        """Nothing more for this engine until it is well: else all who wait for it would fail one after another.
+
+        A full or used-up one says so; one that gave no answer is asked: a question that an engine stumbles over
+        (HTTP 500) would else take it from everybody, again and again.
+        """
+        told = base.Health(False, error.code)
+        if isinstance(error, base.Unreachable):
+            told = await probing.health(work.endpoint)
+        if not told.is_ready:
+            with contextlib.suppress(DatabaseError):
+                await in_database(probing.note_health, work.engine_id, told)
 
     async def _is_put_back(self, live: Live) -> bool:
         """An engine that restarts costs nobody his question; one that took it and said nothing for long does."""
