@@ -16,7 +16,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from models_admin import catalogue, memory_sources, model_names, pinning
-from models_admin.backends.base import BackendError
+from models_admin.backends.base import BackendError, Unreachable
 from models_admin.memory_sources import SourceError
 from models_admin.model_names import NameRefused
 from models_admin.models import Artifact, CatalogueModel
@@ -24,6 +24,9 @@ from models_admin.pinning import Pin, Source, Wish
 
 PINNED = (Source.OLLAMA, Source.HF, Source.GGUF)
 MAX_REF = 300
+# A hub closes itself to who asks too much at once; and an admin waits in the browser for all answers together.
+AT_ONCE = 8
+CHECK_SECONDS = 30
 
 
 class AddError(Exception):
@@ -92,8 +95,8 @@ def has_changed(artifact: Artifact) -> bool:
 
 
 def is_file(artifact: Artifact) -> bool:
-    """Whether it is a file of this machine, which has no other source to ask."""
-    return artifact.ref.startswith("/")
+    """Whether it is a file of this machine or at a plain address, which have no registry to ask."""
+    return artifact.ref.startswith(("/", "http://", "https://"))
 
 
 def _store(wish: Wish, pin: Pin) -> Added:
@@ -155,7 +158,17 @@ def _quantisation(wish: Wish, ref: str) -> str:
 
 
 async def _ask_all(rows: list[Artifact]) -> list[Pin | BackendError | NameRefused]:
-    return await asyncio.gather(*(_ask(row) for row in rows))
+    gate = asyncio.Semaphore(AT_ONCE)
+    until = asyncio.get_running_loop().time() + CHECK_SECONDS
+
+    async def ask(row: Artifact) -> Pin | BackendError | NameRefused:
+        try:
+            async with asyncio.timeout_at(until), gate:
+                return await _ask(row)
+        except TimeoutError:
+            return Unreachable(f"not all were asked within {CHECK_SECONDS} seconds")
+
+    return await asyncio.gather(*map(ask, rows))
 
 
 async def _ask(row: Artifact) -> Pin | BackendError | NameRefused:

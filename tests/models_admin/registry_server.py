@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,7 +47,10 @@ def _digest(words: str) -> str:
 
 
 class RegistryServer(ThreadingHTTPServer):
-    """`answers` maps a path with its query to what it gives; `asked` keeps what came, with its headers."""
+    """`answers` maps a path with its query to what it gives; `asked` keeps what came, with its headers.
+
+    `pause` in seconds before an answer; `most_at_once` is how many waited together.
+    """
 
     daemon_threads = True
 
@@ -54,6 +58,9 @@ class RegistryServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Requests)
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.at_once = self.most_at_once = 0
+        self.gate = threading.Lock()
+        self.pause = 0.0
 
     @property
     def url(self) -> str:
@@ -72,6 +79,12 @@ class _Requests(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server = cast(RegistryServer, self.server)
         server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        with server.gate:
+            server.at_once += 1
+            server.most_at_once = max(server.most_at_once, server.at_once)
+        time.sleep(server.pause)
+        with server.gate:
+            server.at_once -= 1
         answer = server.answers.get(self.path, Answer(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}'))
         self.send_response(answer.status)
         for name, value in answer.headers.items():

@@ -259,6 +259,15 @@ def test_a_model_deleted_while_its_source_is_asked_is_no_error(server: RegistryS
     assert [checked.problem for checked in artifacts.check_upstream(rows)] == [""]
 
 
+def test_many_names_are_asked_a_few_at_a_time(server: RegistryServer) -> None:
+    model = CatalogueModel.objects.create(key="many", name="Many")
+    refs = [f"me/model:{number}b" for number in range(30)]
+    Artifact.objects.bulk_create(Artifact(model=model, source="ollama", ref=ref, digest="d" * 64) for ref in refs)
+    server.pause = 0.02
+    assert len(artifacts.check_upstream()) == 30
+    assert 1 < server.most_at_once <= artifacts.AT_ONCE
+
+
 def test_a_home_of_nobody_holds_no_file() -> None:
     with pytest.raises(CommandError, match="There is no file ~nobody-of-that-name"):
         add("--file", "~nobody-of-that-name/m.gguf")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import User
@@ -160,6 +161,24 @@ def test_who_may_only_look_adds_nothing(server: RegistryServer) -> None:
     client = Client()
     client.force_login(User.objects.create_user("staff", is_staff=True), backend=BACKEND)
     assert client.post(f"{LIST}add/", {"name": "7b"}).status_code == 403
+    assert server.asked == []
+
+
+def test_who_may_only_view_asks_nothing_upstream(server: RegistryServer) -> None:
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_cataloguemodel"))
+    client = Client()
+    client.force_login(viewer, backend=BACKEND)
+    chosen = {"action": "check_upstream", "_selected_action": model().model.pk}
+    client.post(LIST, chosen)
+    assert server.asked == []
+
+
+def test_adding_wants_the_token_of_the_form(server: RegistryServer) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("root"), backend=BACKEND)
+    assert client.post(f"{LIST}add/", {"name": "7b"}).status_code == 403
+    assert client.get(f"{LIST}add/?name=7b").status_code == 200
     assert server.asked == []
 
 
