@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
-from chat import generation, history, offer, page
+from chat import box, generation, history, offer, page
 from chat.models import Conversation, Generation
 
 TITLE_LENGTH = 200
@@ -54,6 +54,27 @@ def models(request: HttpRequest) -> HttpResponse:
     here, elsewhere = offer.offers()
     context = {"here": here, "elsewhere": elsewhere, "groups": page.groups(_user(request)), "conversation": None}
     return render(request, "chat/models.html", context)
+
+
+@login_required
+@never_cache
+@require_GET
+def the_box(request: HttpRequest) -> HttpResponse:
+    """What the machines do now."""
+    _use_time_zone(request)
+    seen = box.box(_user(request))
+    context = {"box": seen, "lead": box.lead(seen), "groups": page.groups(_user(request)), "conversation": None}
+    return render(request, "chat/box.html", context)
+
+
+@login_required
+@never_cache
+@require_GET
+def box_live(request: HttpRequest) -> HttpResponse:
+    """The same without what stands around it."""
+    _use_time_zone(request)
+    seen = box.box(_user(request))
+    return render(request, "chat/_box_live.html", {"box": seen, "lead": box.lead(seen)})
 
 
 @login_required

@@ -46,6 +46,8 @@ MATRIX = {
     "new-chat": Row(SIGNED_IN),
     "conversations": Row(SIGNED_IN),
     "models": Row(SIGNED_IN),
+    "box": Row(SIGNED_IN),
+    "box-live": Row(SIGNED_IN),
     "conversation": Row(OWN),
     "thread": Row(OWN),
     "rename": Row(OWN, {"title": "new"}),
