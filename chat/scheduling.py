@@ -26,7 +26,7 @@ from chat.models import Line as LineRow
 from chat.purging import purge
 from chat.waiting import places_in_line, read_line
 from live import doorbell
-from models_admin import fleet, probing
+from models_admin import fleet, probing, pulling
 from models_admin.models import Deployment
 
 log = logging.getLogger(__name__)
@@ -196,3 +196,4 @@ def sweep(*, may_reap: bool) -> None:
         settlement.end_unstarted(generation_id, State.STOPPED, "stopped")
     fleet.keep_slots_of(Generation.objects.filter(state__in=[State.RELEASED, State.RUNNING]).values("pk"))
     quota.release_expired(timezone.now())
+    pulling.sweep()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from models_admin import catalogue_admin, engine_admin, price_admin
+from models_admin import catalogue_admin, engine_admin, price_admin, pull_admin
 from models_admin.models import Deployment, Host
 
 # Django looks for this module alone; the imports register what the others show.
-__all__ = ["catalogue_admin", "engine_admin", "price_admin"]
+__all__ = ["catalogue_admin", "engine_admin", "price_admin", "pull_admin"]
 
 
 @admin.register(Host)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
 
 MAX_LENGTH = 200
+MAX_ADDRESS = 300
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _OLLAMA = re.compile(rf"(?:({_PART})/)?({_PART}):([A-Za-z0-9_][A-Za-z0-9._-]{{0,95}})")
 _REPOSITORY = re.compile(rf"({_PART}/{_PART})((?:/[A-Za-z0-9][A-Za-z0-9._+-]*)*)")
@@ -88,6 +90,14 @@ def gguf(name: str) -> HubName:
         )
         raise NameRefused(sentence % {"name": shown(wanted.file)})
     return wanted
+
+
+def file_at(url: str) -> str:
+    """The name of the GGUF file at an address. Raises NameRefused."""
+    name = urlsplit(url).path.rsplit("/", 1)[-1] if len(url) <= MAX_ADDRESS else ""
+    if not re.fullmatch(rf"{_PART}\.gguf", name, re.IGNORECASE) or not url.startswith(("http://", "https://")):
+        raise NameRefused(_("“%(name)s” is not the address of a .gguf file.") % {"name": shown(url)})
+    return name
 
 
 def served(name: str) -> str:

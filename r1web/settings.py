@@ -155,6 +155,11 @@ OLLAMA_REGISTRY = env.address("OLLAMA_REGISTRY", "https://registry.ollama.ai")
 HF_ENDPOINT = env.address("HF_ENDPOINT", "https://huggingface.co")
 HF_TOKEN = env.text("HF_TOKEN", "")
 
+MODELS_DIR = Path(env.text("R1WEB_MODELS", str(DATA_DIR / "models"))).absolute()
+# Files from plain addresses come from these alone; a name allows port 443, name:port another one.
+MODEL_HOSTS = env.words("R1WEB_MODEL_HOSTS", "")
+MODELS_SPARE_BYTES = env.integer("R1WEB_MODELS_SPARE_MB", 1000) * 1_000_000
+
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 LOGGING = {
     "version": 1,

@@ -226,7 +226,7 @@ class Stack:
         return [sys.executable, "-m", "r1web.web", "-b", "127.0.0.1", "-p", str(port)]
 
     def _runner_words(self, number: int, streams: int) -> list[str]:
-        options = f"-P threads -c {streams} -Q run --without-gossip --without-mingle --without-heartbeat"
+        options = f"-P threads -c {streams} -Q run,host.local --without-gossip --without-mingle --without-heartbeat"
         words = [sys.executable, "-m", "celery", "-A", "r1web.celery", "worker", *options.split()]
         return [*words, "-n", f"runner{number}@%h", "--loglevel", "INFO"]
 

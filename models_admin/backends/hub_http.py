@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -30,11 +30,11 @@ _ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientE
 
 
 @asynccontextmanager
-async def told_as_ours(seconds: float) -> AsyncIterator[None]:
-    """Whatever is read within the block has so much time; it raises BackendError."""
+async def told_as_ours(seconds: float) -> AsyncIterator[asyncio.Timeout]:
+    """Whatever is read within the block has so much time, or until the block says otherwise; it raises BackendError."""
     try:
-        async with asyncio.timeout(seconds):
-            yield
+        async with asyncio.timeout(seconds) as limit:
+            yield limit
     except _ERRORS as error:
         if forbidden := forbidden_behind(error):
             raise Refused(str(forbidden)) from error
@@ -59,21 +59,30 @@ async def read_part(url: str, rules: Rules, *, start: int, end: int) -> Part:
     return await _read(url, rules, {"Range": f"bytes={start}-{end - 1}"}, start=start, end=end)
 
 
-async def _read(url: str, rules: Rules, headers: dict[str, str], *, start: int, end: int) -> Part:
-    headers = {"Accept-Encoding": "identity", **rules.headers, **headers}
-    trusted = {place_of(url), *rules.trusted}
+@asynccontextmanager
+async def answering(url: str, rules: Rules, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
+    """The answer at the end of all redirects, not read yet. What `rules.headers` hold goes to the first server only."""
+    first, trusted = _origin(url), {place_of(url), *rules.trusted}
     require_first(url)
     for _hop in range(MAX_REDIRECTS + 1):
+        own = rules.headers if _origin(url) == first else {}
         client = _client(url, may_be_private=place_of(url) in trusted)
-        async with client, client.stream("GET", url, headers=headers) as response:
+        asked = {"Accept-Encoding": "identity", **own, **headers}
+        async with client, client.stream("GET", url, headers=asked) as response:
             if not response.is_redirect:
-                return await _taken(response, start, end)
+                yield response
+                return
             target = _target(url, response)
         if rules.stays and _origin(target) != _origin(url):
             raise Refused(f"it leads to another host: {urlsplit(target).hostname}")
         require_hop(target, trusted=trusted)
         url = target
     raise Refused("it leads in a circle")
+
+
+async def _read(url: str, rules: Rules, headers: dict[str, str], *, start: int, end: int) -> Part:
+    async with answering(url, rules, headers) as response:
+        return await _taken(response, start, end)
 
 
 def _client(url: str, *, may_be_private: bool) -> httpx.AsyncClient:
@@ -106,11 +115,19 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port
 
 
-async def _taken(response: httpx.Response, start: int, end: int) -> Part:
-    """At most the bytes asked for: what a server sends beyond them is not waited for."""
+def place_in_file(response: httpx.Response, start: int) -> tuple[int, int | None]:
+    """Where its bytes begin, `start` or 0 where the server knows no ranges, and how many the file has, if it tells.
+
+    Raises BackendError for an answer that is no part of a file.
+    """
     if response.status_code not in {200, 206}:
         raise _error(response)
-    begins, size = (0, _length(response)) if response.status_code == 200 else _range(response, start)
+    return (0, _length(response)) if response.status_code == 200 else _range(response, start)
+
+
+async def _taken(response: httpx.Response, start: int, end: int) -> Part:
+    """At most the bytes asked for: what a server sends beyond them is not waited for."""
+    begins, size = place_in_file(response, start)
     most = end - begins
     content = bytearray()
     async for chunk in response.aiter_raw():

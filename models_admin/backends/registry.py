@@ -40,11 +40,12 @@ class Registries:
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a model. `digest` is the SHA-256 in hex where the registry tells it."""
+    """A file of a model. `digest` is its SHA-256 in hex, `git_digest` the id of its blob, '' where nothing tells it."""
 
     name: str
     bytes: int
     digest: str = ""
+    git_digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,10 @@ def _sibling(row: Any) -> RemoteFile:
         raise Refused("a file has no name")
     lfs = row.get("lfs")
     digest = lfs.get("sha256") if isinstance(lfs, dict) else ""
-    return RemoteFile(name, _size(row.get("size") or 0), digest if _is_hex(digest, 64) else "")
+    # Of a large file git keeps a pointer only: its blob is not the file.
+    blob = row.get("blobId") if not isinstance(lfs, dict) else ""
+    size = _size(row.get("size") or 0)
+    return RemoteFile(name, size, digest if _is_hex(digest, 64) else "", blob if _is_hex(blob, 40) else "")
 
 
 def _size(value: Any) -> int:

@@ -30,7 +30,8 @@ def _escaped(text: str) -> str:
 def runner(site: Site) -> Command:
     streams = os.environ.get("R1WEB_RUNNER_STREAMS", "") or "250"
     words = [
-        sys.executable, "-m", "celery", "-A", "r1web.celery", "worker", "-P", "threads", "-c", streams, "-Q", "run",
+        sys.executable, "-m", "celery", "-A", "r1web.celery", "worker", "-P", "threads", "-c", streams,
+        "-Q", "run,host.local",  # on one machine the runner is the host's agent too
         "--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "runner@%h", "--loglevel", "INFO",
     ]  # fmt: skip
     # Django's checks belong to bin/check: here they would load every page's code and delay the start.
