@@ -110,14 +110,10 @@ def _here(model: CatalogueModel, deployments: list[Deployment]) -> Here:
         name=model.name,
         look=look,
         state={"warm": _("ready"), "loading": _("starting"), "cold": _("not ready")}[look],
-        places=", ".join(dict.fromkeys(_place(row) for row in best)),
+        places=", ".join(dict.fromkeys(fleet.place_of(row.engine) for row in best)),
         context=formats.number_format(context, force_grouping=True),
         is_cloud=all(row.engine.is_cloud for row in deployments),
     )
-
-
-def _place(row: Deployment) -> str:
-    return str(row.engine.get_kind_display()) if row.engine.is_cloud else fleet.shown_name(row.engine.host)
 
 
 def _count(parameters: int) -> str:

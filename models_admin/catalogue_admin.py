@@ -207,7 +207,7 @@ def _deployed(model: CatalogueModel) -> list[dict[str, Any]]:
 def _deployment(row: Deployment, memory: Comparison | None) -> dict[str, Any]:
     found = {
         "row": row,
-        "place": fleet.shown_name(row.engine.host),
+        "place": fleet.place_of(row.engine),
         "look": LOOKS.get(row.state, "cold"),
         "context": catalogue_view.number(row.context_tokens),
     }

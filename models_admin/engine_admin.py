@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import formats, timezone
 from django.utils.decorators import method_decorator
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from models_admin import engine_address, engine_facts, secrets
+from models_admin import engine_address, engine_facts, memory_words, secrets
 from models_admin.models import Engine
 
 SHOWN_CHANGES = 20
+_DIGEST = re.compile(r"[0-9a-f]{40,}")
 
 
 class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -30,13 +34,14 @@ class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         strip=True,
         max_length=500,
-        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "class": "vTextField"}),
         help_text=_("Stored encrypted and never shown. Empty keeps the key, unless the address changes."),
     )
     forget_key = forms.BooleanField(label=_("Forget the key"), required=False)
     base_url = forms.CharField(
         label=_("Address"),
         max_length=300,
+        widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false"}),
         help_text=_(
             "An engine alone brings no model: bin/manage attach_engine URL --kind … --model … adds both in one step."
         ),
@@ -61,7 +66,7 @@ class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Engine)
 class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = EngineForm
-    list_display = ("base_url", "kind", "build", "load", "last_change", "age", "has_key", "is_cloud")
+    list_display = ("base_url", "what", "now", "last_change", "has_key", "is_cloud")
     list_filter = ("kind", "host", "is_cloud")
     list_select_related = ("host",)
     readonly_fields = ("is_launched", "build", "load", "models_seen", "balance", "age", "changes_seen")
@@ -69,6 +74,27 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         (None, {"fields": ("host", "kind", "base_url", "is_cloud", "new_key", "forget_key", "is_launched")}),
         (_("What it says of itself"), {"fields": ("build", "load", "models_seen", "balance", "age", "changes_seen")}),
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Engine]:
+        rows: QuerySet[Engine] = super().get_queryset(request).annotate(change_count=Count("changes"))
+        return rows
+
+    def get_fieldsets(self, request: HttpRequest, obj: Engine | None = None) -> Any:
+        """A new one has said nothing yet, and only clouds have an account."""
+        ways, told = super().get_fieldsets(request, obj)
+        if obj is None:
+            return [ways]
+        words, fields = told
+        shown = [name for name in fields["fields"] if name != "balance" or obj.is_cloud]
+        return [ways, (words, {**fields, "fields": shown})]
+
+    @admin.display(description=_("Kind"), ordering="kind")
+    def what(self, engine: Engine) -> SafeString:
+        return _two_lines(engine.get_kind_display(), engine.build)
+
+    @admin.display(description=_("Load"), ordering="facts_at")
+    def now(self, engine: Engine) -> SafeString:
+        return _two_lines(self.load(engine), self.age(engine))
 
     @admin.display(description=_("Key"), boolean=True)
     def has_key(self, engine: Engine) -> bool:
@@ -103,12 +129,14 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def age(self, engine: Engine) -> str:
         if engine.facts_at is None:
             return gettext("never")
+        if timezone.now() - engine.facts_at < timedelta(minutes=1):
+            return gettext("just now")
         told = gettext("%(time)s ago") % {"time": timesince(engine.facts_at)}
         return told if engine_facts.is_fresh(engine) else gettext("%(told)s, so it may be otherwise") % {"told": told}
 
     @admin.display(description=_("Changes"))
     def last_change(self, engine: Engine) -> str:
-        count = engine.changes.count()
+        count: int = vars(engine)["change_count"]
         return ngettext("%(count)d change", "%(count)d changes", count) % {"count": count} if count else "–"
 
     @admin.display(description=_("Changes seen"))
@@ -133,15 +161,25 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         super().save_model(request, obj, form, change)
 
 
+def _two_lines(first: str, second: str) -> SafeString:
+    return format_html('{}<span class="sub">{}</span>', first, second)
+
+
 def _about(model: engine_facts.SeenModel) -> str:
-    parts = [model.identity]
+    # Twelve digits tell one digest from another.
+    parts = [model.identity[:12] if _DIGEST.fullmatch(model.identity) else model.identity]
     if model.context_tokens:
         parts.append(gettext("context %(tokens)d") % {"tokens": model.context_tokens})
     if model.memory_bytes:
-        gpu = model.gpu_bytes or 0
-        share = gettext("%(size)s of memory, %(share)d %% of it on GPUs")
-        size = f"{model.memory_bytes / 1024**3:.2f} GiB"
-        parts.append(share % {"size": size, "share": round(100 * gpu / model.memory_bytes)})
+        parts.append(_memory(model.memory_bytes, model.gpu_bytes))
     if not model.is_loaded:
         parts.append(gettext("not loaded"))
     return " · ".join(part for part in parts if part)
+
+
+def _memory(taken: int, on_gpus: int | None) -> str:
+    told = {"size": memory_words.size(taken)}
+    if on_gpus is None:
+        return gettext("%(size)s of memory") % told
+    share = {"share": round(100 * on_gpus / taken)}
+    return gettext("%(size)s of memory, %(share)d %% of it on GPUs") % {**told, **share}

@@ -72,8 +72,10 @@ async def read(driver: Driver, names: list[str]) -> Facts:
         here = loaded.get(name)
         context = here.context_tokens if here else None
         memory, gpu = (here.memory_bytes, here.gpu_bytes) if here else (None, None)
+        # What can't load on demand has its models in memory; llama.cpp lists them under the path of their file.
+        is_loaded = here is not None or not driver.capabilities.load
         abilities = (about.thinks, about.uses_tools)
-        models.append(SeenModel(name, _identity(about), context, memory, gpu, here is not None, *abilities))
+        models.append(SeenModel(name, _identity(about), context, memory, gpu, is_loaded, *abilities))
     return Facts(
         told.build[:MAX_WORDS],
         told.slots,

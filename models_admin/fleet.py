@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext
 
 from models_admin.backends.capabilities import CAPABILITIES
-from models_admin.models import CatalogueModel, Deployment, Host, SlotLease, Worker
+from models_admin.models import CatalogueModel, Deployment, Engine, Host, SlotLease, Worker
 
 HEARTBEAT_SECONDS = 3
 REAP_AFTER_SECONDS = 9
@@ -35,6 +35,11 @@ class Choice:
 def shown_name(host: Host) -> str:
     """As people read it; the first host has no name that anybody chose."""
     return gettext("the site's machine") if host.name == LOCAL_HOST else host.name
+
+
+def place_of(engine: Engine) -> str:
+    """Where people's words go: a machine, or a cloud by its name."""
+    return str(engine.get_kind_display()) if engine.is_cloud else shown_name(engine.host)
 
 
 def local_host() -> Host:

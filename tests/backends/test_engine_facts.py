@@ -152,6 +152,30 @@ async def test_a_version_without_end_is_cut() -> None:
     assert len(str((await sync_to_async(lambda: Engine.objects.get())()).facts)) < 2000
 
 
+async def test_a_models_digest_and_memory_are_told_as_people_read_them() -> None:
+    with playing(recorded_rules.ollama()) as url:
+        await attach(url, "ollama")
+        await look()
+    page = await page_of_the_engine(f"{await the_engine()}/change/")
+    assert "d72435188722 · context 2048 · 3 MiB of memory, 0 % of it on GPUs" in page
+    assert "just now" in page and "Balance" not in page
+
+
+async def test_what_cannot_load_on_demand_is_never_told_as_not_loaded(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(running_engines.KEY)
+    with running_engines.llama_cpp(tmp_path, slots=2, context=1024) as engine:
+        await attach(engine.endpoint.base_url, "llama.cpp", words=["--key-file", str(key)])
+        await look()
+    page = await page_of_the_engine(f"{await the_engine()}/change/")
+    assert "r1-tiny.gguf" in page and "not loaded" not in page
+
+
+@sync_to_async
+def the_engine() -> int:
+    return Engine.objects.get().pk
+
+
 async def test_what_was_told_long_ago_is_shown_as_old() -> None:
     with playing(recorded_rules.sglang()) as url:
         await attach(url, "sglang")
