@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from models_admin import engine_address, fleet, prices, secrets
+from models_admin import catalogue, engine_address, fleet, prices, secrets
 from models_admin.backends.base import BackendError, BadRequest, Endpoint, Health, WrongKey
 from models_admin.backends.drivers import DRIVERS, open_driver
 from models_admin.backends.facts import EngineFacts
@@ -165,7 +165,7 @@ def _store_engine(engine: Engine, wish: Attachment, url: str, key: str, facts: E
 
 
 def _store_deployment(engine: Engine, wish: Attachment, health: Health, facts: EngineFacts) -> Deployment:
-    name = wish.name or (DEMO_NAME if wish.model == DEMO_MODEL else wish.model)
+    name = wish.name or _usual_name(wish.model, is_cloud=engine.is_cloud)
     # The demo model knows one right answer to its exercises; sampling only makes it err.
     temperature = {"temperature": 0.0} if wish.model == DEMO_MODEL else {}
     model, is_new = CatalogueModel.objects.get_or_create(key=wish.model, defaults={"name": name, **temperature})
@@ -186,3 +186,11 @@ def _store_deployment(engine: Engine, wish: Attachment, health: Health, facts: E
         deployment.state, deployment.state_since = state, now()
     deployment.save()
     return deployment
+
+
+def _usual_name(model: str, *, is_cloud: bool) -> str:
+    """As the catalogue calls it; a cloud's model is whatever the cloud serves under that name."""
+    if model == DEMO_MODEL:
+        return DEMO_NAME
+    card = None if is_cloud else catalogue.find(model)
+    return card.name if card else model

@@ -33,7 +33,7 @@ class AddForm(forms.Form):
 
     name = forms.CharField(
         label=_("Name"),
-        widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false"}),
+        widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false", "list": "known-names"}),
         help_text=_("deepseek-r1:7b, OWNER/REPOSITORY, or OWNER/REPOSITORY/FILE.gguf. Nothing is downloaded yet."),
     )
     source = forms.ChoiceField(
@@ -161,6 +161,7 @@ class CatalogueModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             "title": gettext("Add a model"),
             "opts": self.opts,
             "form": form,
+            "names": catalogue_view.known_names(),
         }
         return TemplateResponse(request, f"{TEMPLATES}/add.html", context)
 

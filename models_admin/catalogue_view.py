@@ -142,6 +142,12 @@ def memory(deployments: Iterable[Deployment]) -> list[tuple[Deployment, Comparis
     ]
 
 
+def known_names() -> list[tuple[str, str]]:
+    """Names of the catalogue that can be added, each with its model's: tags first, then repositories."""
+    tags = [(f"{catalogue.FAMILY}:{card.ollama_tags[0]}", card.name) for card in catalogue.cards() if card.ollama_tags]
+    return tags + [(card.repository, card.name) for card in catalogue.cards()]
+
+
 def changed(model: CatalogueModel) -> list[Artifact]:
     return [row for row in model.artifacts.all() if artifacts.has_changed(row)]
 

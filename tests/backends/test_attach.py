@@ -55,6 +55,21 @@ def test_attaching_twice_updates_and_keeps_the_key(llama: RunningEngine, key_fil
     assert secrets.decrypt(Engine.objects.get().secret) == KEY
 
 
+@pytest.mark.parametrize(
+    ("model", "words", "name"),
+    [
+        ("deepseek-r1:32b", (), "R1 32B"),
+        ("deepseek-r1-distill-qwen-7b", (), "R1 7B"),
+        ("deepseek-r1:32b", ("--name", "Ours"), "Ours"),
+        ("deepseek-r1:671b", ("--cloud",), "deepseek-r1:671b"),
+        ("smollm2:135m", (), "smollm2:135m"),
+    ],
+)
+def test_people_read_the_name_of_the_catalogue(model: str, words: tuple[str, ...], name: str) -> None:
+    run(f"http://127.0.0.1:{free_port()}", "--kind", "openai-compatible", "--model", model, *words)
+    assert CatalogueModel.objects.get().name == name
+
+
 def test_the_address_may_be_typed_with_v1_and_a_slash(llama: RunningEngine, key_file: Path) -> None:
     attach(llama, "--key-file", str(key_file))
     run(llama.endpoint.base_url + "/v1/", "--kind", "llama.cpp", "--model", "r1-tiny")

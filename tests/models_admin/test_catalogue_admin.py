@@ -141,6 +141,12 @@ def test_a_model_is_added_by_name(admin: Client, server: RegistryServer) -> None
     assert LogEntry.objects.get().object_repr == "R1 7B"
 
 
+def test_names_that_are_known_are_offered(admin: Client) -> None:
+    page = admin.get(f"{LIST}add/").content.decode()
+    assert '<option value="deepseek-r1:32b">R1 32B</option>' in page
+    assert '<option value="deepseek-ai/DeepSeek-R1-Zero">R1-Zero 671B</option>' in page
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [
