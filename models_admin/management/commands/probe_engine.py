@@ -113,7 +113,7 @@ def _why(nothing: NoEngine, url: str) -> str:
     words = {
         "engine_unreachable": _("Nothing answers at %(url)s. Is the engine running, and is the port right?"),
         "wrong_key": _("What answers at %(url)s asks for a key: give it with --key-file."),
-        "bad_request": _("%(url)s is no address for an engine."),
+        "bad_request": _("%(url)s is no address for an engine; write it like http://127.0.0.1:11434."),
         "no_engine": _("Something answers at %(url)s, but it is no engine that the site knows."),
     }
     return words.get(nothing.reason, words["engine_unreachable"]) % {"url": url}
