@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from models_admin import catalogue_admin, engine_admin, price_admin, pull_admin
-from models_admin.models import Deployment, Host
+from models_admin import catalogue_admin, engine_admin, host_admin, price_admin, pull_admin
+from models_admin.models import Deployment
 
 # Django looks for this module alone; the imports register what the others show.
-__all__ = ["catalogue_admin", "engine_admin", "price_admin", "pull_admin"]
-
-
-@admin.register(Host)
-class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "queue")
-    fields = ("name", "queue")
+__all__ = ["catalogue_admin", "engine_admin", "host_admin", "price_admin", "pull_admin"]
 
 
 @admin.register(Deployment)

@@ -97,9 +97,20 @@ def own(name_of: Callable[[Deployment], str]) -> list[HostView]:
     return [view for view in views if view.told or view.loads or _engines(view.host)]
 
 
+def of(host: Host) -> HostView:
+    """One host, with all names; `host` comes from `hosts.with_silence`."""
+    colours = Colours(deployments(is_cloud=False))
+    return _view(host, host.is_gone, colours, lambda row: row.artifact.model.name)  # type: ignore[attr-defined]
+
+
 def deployments(*, is_cloud: bool) -> list[Deployment]:
     rows = Deployment.objects.filter(engine__is_cloud=is_cloud).select_related("artifact__model", "engine__host")
-    return sorted(rows, key=lambda row: (ORDER.index(State(row.state)), row.artifact.model.name, row.pk))
+    # Ready ones first, the largest of them on top.
+    return sorted(rows, key=lambda row: (ORDER.index(State(row.state)), -_size(row), row.artifact.model.name, row.pk))
+
+
+def _size(row: Deployment) -> int:
+    return row.measured_bytes or row.expected_bytes or row.artifact.bytes or 0
 
 
 class Colours:

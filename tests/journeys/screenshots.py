@@ -117,7 +117,23 @@ def models(camera: Camera) -> None:
         camera.take(page, f"admin-model{ending}")
 
 
-SCENES = {"desk": desk, "phone": phone, "dark": dark, "chinese": chinese, "models": models}
+def box(camera: Camera) -> None:
+    """What the machines do, for members and on the admin's board; a site with several hosts shows more."""
+    kinds: dict[str, dict[str, Any]] = {
+        "": {"color_scheme": "light"},
+        "-dark": {"color_scheme": "dark"},
+        "-chinese": {"color_scheme": "light", "locale": "zh-CN"},
+        "-phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "light"},
+    }
+    for ending, options in kinds.items():
+        page = camera.visit(**options)
+        page.goto(f"{camera.url}/box/")
+        camera.take(page, f"box{ending}")
+        page.goto(f"{camera.url}/admin/models_admin/host/")
+        camera.take(page, f"admin-hosts{ending}")
+
+
+SCENES = {"desk": desk, "phone": phone, "dark": dark, "chinese": chinese, "models": models, "box": box}
 
 
 def main() -> None:

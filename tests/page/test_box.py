@@ -247,7 +247,7 @@ def test_the_page_speaks_chinese(browser: Client) -> None:
     deploy(engine(), "R1 32B", memory=24 * GIB, weights=18 * GIB)
     tell(card(24))
     seen = words(browser)
-    assert "没有人在等。内存：已用 24.0 / 48.0 GiB。" in seen and "18.0 GiB + 6.0 GiB 缓存" in seen
+    assert "没有人在排队。内存：已用 24.0 / 48.0 GiB。" in seen and "18.0 GiB + 6.0 GiB 缓存" in seen
 
 
 def test_the_page_has_no_inline_code(browser: Client) -> None:

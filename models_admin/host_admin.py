@@ -1,0 +1,130 @@
+"""The hosts board, for admins: cards and their memory, what is loaded, what could be attached, room on the disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from models_admin import engine_address, host_view, hosts
+from models_admin.catalogue_view import gigabytes
+from models_admin.host_view import HostView
+from models_admin.inventory import FoundEngine, GpuCard, Inventory
+from models_admin.models import Host
+
+TEMPLATES = "admin/models_admin/host"
+
+
+@admin.register(Host)
+class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("named", "memory", "loaded", "to_attach")
+    ordering = ("pk",)
+    fields = ("name", "queue", "state", "memory", "loaded", "programs", "to_attach")
+    readonly_fields = ("queue", "state", "memory", "loaded", "programs", "to_attach")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
+        return hosts.with_silence().prefetch_related("engines")
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Host | None = None) -> Any:
+        """A host is found by its name: its own agent's reports must not go astray."""
+        return ("name", *self.readonly_fields) if obj else self.readonly_fields
+
+    def get_fields(self, request: HttpRequest, obj: Host | None = None) -> Any:
+        return self.fields if obj else ("name",)
+
+    def save_model(self, request: HttpRequest, obj: Host, form: Any, change: bool) -> None:
+        obj.queue = obj.queue or f"host.{obj.name}"
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description=_("Host"), ordering="name")
+    def named(self, host: Host) -> SafeString:
+        return _cell("name", host=host, view=_view(host), programs=_programs(_view(host)))
+
+    @admin.display(description=_("State"))
+    def state(self, host: Host) -> SafeString:
+        return _cell("seen", view=_view(host))
+
+    @admin.display(description=_("Memory"))
+    def memory(self, host: Host) -> SafeString:
+        view = _view(host)
+        return _cell("memory", cards=_cards(view), view=view, **_disk(view.told))
+
+    @admin.display(description=_("In memory"))
+    def loaded(self, host: Host) -> SafeString:
+        return _cell("loaded", view=_view(host))
+
+    @admin.display(description=_("Programs"))
+    def programs(self, host: Host) -> str:
+        return _programs(_view(host)) or "–"
+
+    @admin.display(description=_("Found, not attached"))
+    def to_attach(self, host: Host) -> SafeString:
+        return _cell("found", found=_not_attached(host, _view(host)))
+
+
+def _cell(name: str, **context: Any) -> SafeString:
+    return render_to_string(f"{TEMPLATES}/_{name}.html", context)
+
+
+def _view(host: Host) -> HostView:
+    """Reckoned once for all columns of a row."""
+    kept: HostView | None = getattr(host, "view", None)
+    if kept is None:
+        kept = host.view = host_view.of(host)  # type: ignore[attr-defined]
+    return kept
+
+
+def _cards(view: HostView) -> list[dict[str, Any]]:
+    """Each bar with what its card tells beside it; a machine without cards has one bar of its own memory."""
+    told = view.told.gpus if view.told else ()
+    sensors = [_sensors(card) for card in told] or [""]
+    return [{"bar": bar, "sensors": text} for bar, text in zip(view.bars, sensors, strict=False)]
+
+
+def _sensors(card: GpuCard) -> str:
+    watts = f"{card.power_watts}" if card.power_watts is not None else ""
+    if watts and card.power_limit_watts:
+        watts = gettext("%(watts)s of %(limit)d") % {"watts": watts, "limit": card.power_limit_watts}
+    parts = (
+        f"{card.temperature_celsius} °C" if card.temperature_celsius is not None else "",
+        f"{watts} W" if watts else "",
+        gettext("%(share)d %% busy") % {"share": card.utilisation_percent}
+        if card.utilisation_percent is not None
+        else "",
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _programs(view: HostView) -> str:
+    told = view.told.programs if view.told else ()
+    return ", ".join(f"{program.name} {program.version}".strip() for program in told)
+
+
+def _not_attached(host: Host, view: HostView) -> list[FoundEngine]:
+    """What answers on that machine and is no engine of it here yet."""
+    known = {_place(engine.base_url) for engine in host.engines.all()}
+    return [each for each in (view.told.engines if view.told else ()) if _place(each.url) not in known]
+
+
+def _place(url: str) -> str:
+    return (engine_address.one_form(url) or url).replace("://localhost:", "://127.0.0.1:")
+
+
+def _disk(told: Inventory | None) -> dict[str, Any]:
+    total = told.disk_total_bytes if told else None
+    free = (told.disk_free_bytes or 0) if told else 0
+    if not total:
+        return {}
+    used = round(100 * (total - free) / total)
+    return {"disk_free": gigabytes(free), "disk_total": gigabytes(total), "disk_percent": used}
