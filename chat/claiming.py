@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
 from accounts import rights
-from chat import history, settlement
+from chat import errors, history, settlement
 from chat.models import Generation, Message
 from models_admin.backends import base
 from models_admin.models import Deployment
@@ -31,10 +31,15 @@ class Work:
     endpoint: base.Endpoint
     request: base.ChatRequest
     tokens_per_second: int | None
+    is_cloud: bool = False
 
 
 class KeptAtHome(Exception):
-    """The deployment is a cloud's, and this conversation or this person may not be sent there."""
+    """The deployment is a cloud's, and this conversation or this person may not be sent there: `code` says which."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def claim(generation_id: uuid.UUID, attempt: int, worker_id: int) -> Work | None:
@@ -61,8 +66,10 @@ def _work(generation_id: uuid.UUID) -> Work:
     if answer is None or deployment is None:
         raise LookupError(f"message or deployment of {generation_id} is gone")
     # Asked again at the last door: rights, a lock or an engine may have changed while it waited.
-    if deployment.engine.is_cloud and (answer.conversation.is_local_only or not rights.may_use_cloud(row.user)):
-        raise KeptAtHome
+    if deployment.engine.is_cloud and answer.conversation.is_local_only:
+        raise KeptAtHome(errors.LocalOnly.code)
+    if deployment.engine.is_cloud and not rights.may_use_cloud(row.user):
+        raise KeptAtHome(errors.CloudNotAllowed.code)
     return Work(
         generation_id,
         row.attempt,
@@ -71,6 +78,7 @@ def _work(generation_id: uuid.UUID) -> Work:
         endpoint_of(deployment.engine),
         _request(row, answer, deployment),
         deployment.tokens_per_second,
+        deployment.engine.is_cloud,
     )
 
 

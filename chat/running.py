@@ -12,7 +12,7 @@ import uuid
 from django.conf import settings
 from django.db import DatabaseError
 
-from chat import bells, errors, reaping, settlement
+from chat import bells, reaping, settlement
 from chat.checkpointing import checkpoint, row_of
 from chat.claiming import KeptAtHome, Work, claim
 from chat.database import in_database, on_lease_thread
@@ -84,8 +84,8 @@ class Runner:
         except SecretUnreadable:
             log.error("generation %s: the key of its engine cannot be read", generation_id)
             reason = base.WrongKey.code
-        except KeptAtHome:
-            reason = errors.CloudNotAllowed.code
+        except KeptAtHome as error:
+            reason = error.code
         except Exception:
             log.exception("generation %s cannot be begun", generation_id)
             reason = base.BackendError.code

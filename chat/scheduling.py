@@ -159,7 +159,9 @@ def release_what_can_run() -> int:
         for deployment_id, keys in chosen.items():
             released += release(keys, deployments[deployment_id])
         for key in forbidden:
-            settlement.end_unstarted(key, State.FAILED, errors.CloudNotAllowed.code)
+            is_locked = Generation.objects.filter(pk=key, message__conversation__is_local_only=True).exists()
+            reason = errors.LocalOnly if is_locked else errors.CloudNotAllowed
+            settlement.end_unstarted(key, State.FAILED, reason.code)
     return released
 
 

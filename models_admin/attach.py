@@ -20,7 +20,8 @@ from models_admin.probing import state_by_health
 
 DEMO_NAME = "R1 Tiny (demo)"
 DEFAULT_SLOTS = 4
-DEFAULT_CONTEXT = 4096
+# Enough for a short thought; R1's long ones want 16,384 and more, where there is memory for it.
+DEFAULT_CONTEXT = 8192
 # A cloud tells neither; its models of today read a million tokens, and its account allows hundreds of answers at once.
 CLOUD_SLOTS = 16
 CLOUD_CONTEXT = 131_072
@@ -142,6 +143,8 @@ async def _probe(endpoint: Endpoint, model: str) -> tuple[Health, EngineFacts, l
         try:
             served = [name for row in await driver.models() for name in names_of(row.name)]
             facts = await driver.facts()
+            loaded = {row.name: row.context_tokens for row in await driver.loaded()}
+            facts = replace(facts, context_tokens=facts.context_tokens or loaded.get(model))
         except WrongKey:
             return health, facts, [_("The engine at %(url)s refuses the key.") % about]
         except BackendError as error:

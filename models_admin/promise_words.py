@@ -24,7 +24,7 @@ PROMISE_WORDS: Final[dict[str, str | LazyText]] = {
     "seed": _("gives the same answer for the same seed"),
     "json_object": _("answers in JSON"),
     "any_schema": _("answers in JSON by a schema"),
-    "tools": _("takes tools and gives whole calls"),
+    "tools": _("takes tools"),
     "effort": _("takes an effort of thinking"),
     "thinking_off": _("answers without thinking"),
     "continue_answer": _("goes on in a broken-off answer"),

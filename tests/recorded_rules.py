@@ -98,6 +98,7 @@ def deepseek() -> Replay:
             Rule("POST", prefix, "documented/deepseek_stream_off"),
             Rule("POST", chat, "documented/deepseek_bad_model", lambda b: "no-such" in b["model"]),
             Rule("POST", chat, "documented/deepseek_no_credit", lambda b: "no credit" in _last(b)),
+            Rule("POST", chat, "documented/deepseek_broken_off", lambda b: "break off" in _last(b)),
             Rule("POST", chat, "documented/deepseek_busy", lambda b: "busy" in _last(b)),
             Rule("POST", chat, "documented/deepseek_too_long", lambda b: len(_last(b)) > _LONG),
             Rule("POST", chat, "documented/deepseek_tool_call", lambda b: "tools" in b),

@@ -95,9 +95,11 @@ async def effort(subject: Subject) -> None:
 
 
 async def thinking_off(subject: Subject) -> None:
-    answer = await subject.ask(think="off", max_tokens=200)
+    answer = await subject.ask(think="off", max_tokens=None)
     require("thinking" not in answer.channels, "it thought all the same")
     require(bool(answer.text), "no answer came")
+    cut_at = answer.finish.usage.answer_tokens
+    require(answer.finish.reason == "stop" or cut_at > _FEW, f"without a limit it was cut after {cut_at} tokens")
     require(answer.finish.usage.thinking_tokens == 0, "thinking was counted")
 
 

@@ -22,7 +22,7 @@ from models_admin.backends.base import BackendError, BadRequest, BrokeOff
 from models_admin.backends.hub import Rules
 from models_admin.pull_orders import Stage
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 SILENCE_SECONDS = 30.0
 # In a row, without a byte more than ever before: some servers cut every connection at the same place.
 TRIES = 5
@@ -139,19 +139,20 @@ async def _read(sink: _Sink, wish: FileWish, rules: Rules, meter: Meter) -> None
 
 
 async def _copy(response: httpx.Response, sink: _Sink, meter: Meter, silence: asyncio.Timeout) -> None:
-    loop, block, written_at = asyncio.get_running_loop(), bytearray(), 0.0
+    loop, pieces, size, written_at = asyncio.get_running_loop(), list[bytes](), 0, 0.0
     writing = _Writing(sink, meter)
     try:
         async for chunk in response.aiter_raw():
-            block += chunk
+            pieces.append(chunk)
+            size += len(chunk)
             is_late = (now := loop.time()) - written_at > 1
-            if len(block) >= BLOCK_BYTES or is_late:
+            if size >= BLOCK_BYTES or is_late:
                 written_at = now
                 silence.reschedule(now + SILENCE_SECONDS)
-                full, block = block, bytearray()
+                full, pieces, size = pieces, [], 0
                 await writing.hand(full)
     finally:
-        await writing.hand(block)
+        await writing.hand(pieces)
         await writing.end()
 
 
@@ -162,10 +163,10 @@ class _Writing:
         self._sink, self._meter = sink, meter
         self._pending: asyncio.Future[int] | None = None
 
-    async def hand(self, block: bytearray) -> None:
+    async def hand(self, pieces: list[bytes]) -> None:
         await self.end()
-        if block:
-            self._pending = asyncio.get_running_loop().run_in_executor(None, self._sink.take, block)
+        if pieces:
+            self._pending = asyncio.get_running_loop().run_in_executor(None, self._sink.take, pieces)
             self._pending.add_done_callback(self._note)
 
     async def end(self) -> None:
@@ -215,18 +216,20 @@ class _Sink:
             raise SizeDiffers(f"{self._bytes} bytes were expected, the server has {size}")
         self._bytes = size if size is not None else self._bytes
 
-    def take(self, block: bytearray) -> int:
+    def take(self, pieces: list[bytes]) -> int:
         """How many bytes were added. Raises SizeDiffers, DiskFull."""
-        if self._bytes is not None and self.size + len(block) > self._bytes:
-            raise SizeDiffers(f"the server sends more than {self._bytes} bytes")
-        with _told_as_full():
-            try:
-                self._write(memoryview(block))
-            except OSError:
-                self._file.truncate(self.size)  # half a block was never hashed
-                raise
-        self._count(block)
-        return len(block)
+        before = self.size
+        for piece in pieces:
+            if self._bytes is not None and self.size + len(piece) > self._bytes:
+                raise SizeDiffers(f"the server sends more than {self._bytes} bytes")
+            with _told_as_full():
+                try:
+                    self._write(memoryview(piece))
+                except OSError:
+                    self._file.truncate(self.size)  # half a piece was never hashed
+                    raise
+            self._count(piece)
+        return self.size - before
 
     def _write(self, view: memoryview) -> None:
         while view:
@@ -254,7 +257,7 @@ class _Sink:
         if self._file is not None:
             self._file.close()
 
-    def _count(self, block: bytes | bytearray) -> None:
+    def _count(self, block: bytes) -> None:
         self.size += len(block)
         for each in self._hashes.values():
             each.update(block)

@@ -23,6 +23,7 @@ from models_admin.backends.hub import Part, Refused, Rules
 
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 10.0
+PIECE_BYTES = 512 * 1024
 # No file has a length of more digits, and Python refuses to read numbers of thousands of them.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
@@ -95,10 +96,19 @@ def _client(url: str, *, may_be_private: bool) -> httpx.AsyncClient:
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(resolver=GuardedResolver(may_be_private=may_be_private))
-        return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector)
+        return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector, read_bufsize=PIECE_BYTES)
 
-    transport = AiohttpTransport(client=session, trust_env=False)
+    transport = _InLargePieces(client=session, trust_env=False)
     return httpx.AsyncClient(transport=transport, trust_env=False, timeout=timeout)
+
+
+class _InLargePieces(AiohttpTransport):
+    """Hands out all that has come at once: pieces of 16 kB would cost as much processor time as hashing does."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = await super().handle_async_request(request)
+        response.stream.CHUNK_SIZE = PIECE_BYTES  # type: ignore[attr-defined]
+        return response
 
 
 def _target(url: str, response: httpx.Response) -> str:

@@ -13,6 +13,7 @@ from models_admin.backends import ollama_wire as wire
 from models_admin.backends.answer import Answer
 from models_admin.backends.base import (
     BackendError,
+    BadRequest,
     BrokeOff,
     ChatRequest,
     Endpoint,
@@ -27,7 +28,7 @@ from models_admin.backends.http_client import EngineHttp
 from models_admin.backends.ollama_show import read_show
 from models_admin.backends.reading import integer, rows_of, text
 from models_admin.backends.streaming import stream_answer
-from models_admin.backends.thought import ThoughtSplitter, begins_in_thought
+from models_admin.backends.thought import ThoughtSplitter, begins_in_thought, is_of_r1
 
 _POLL_SECONDS = 0.2
 # `keep_alive: -1` is told as a date some 290 years ahead.
@@ -74,10 +75,8 @@ class Ollama:
         )
 
     async def facts(self) -> EngineFacts:
-        """It tells neither its slots nor how many answers run or wait."""
-        version = text((await self._http.ask_fields("/api/version")).get("version"))
-        loaded = await self.loaded()
-        return EngineFacts(context_tokens=loaded[0].context_tokens if len(loaded) == 1 else None, build=version)
+        """It tells neither its slots nor how many answers run or wait; context belongs to each loaded model."""
+        return EngineFacts(build=text((await self._http.ask_fields("/api/version")).get("version")))
 
     async def inspect(self, model: str) -> ModelFacts:
         facts = read_show(model, await self._http.ask_fields("/api/show", {"model": model}))
@@ -141,9 +140,11 @@ class Ollama:
 
     def _items(self, request: ChatRequest, *, thinks: bool | None) -> AsyncGenerator[Item, None]:
         prefix = request.prefix
-        if prefix is None and request.think == "off" and not thinks and begins_in_thought(request.model):
+        if prefix is None and request.think == "off" and not thinks and is_of_r1(request.model):
             prefix = _EMPTY_THOUGHT  # a template without think tags knows no switch
         if prefix is not None:
+            if not is_of_r1(request.model) or request.tools:
+                raise BadRequest("only R1 itself can go on here, and without tools: its template alone is known")
             body = wire.raw_body(request, wire.r1_prompt(request.messages, prefix))
             answer = Answer(ThoughtSplitter(inside=prefix.answer is None), trims=prefix is _EMPTY_THOUGHT)
             return stream_answer(self._http, "/api/generate", body, wire.NdjsonReader(answer))

@@ -212,5 +212,6 @@ def read_usage(usage: WireUsage | None, *, thinking_count: int, answer_count: in
     else:
         thinking = round(written * thinking_count / counted) if counted else 0
     cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    cached = whole(cached or usage.prompt_cache_hit_tokens or 0)
-    return Usage(whole(usage.prompt_tokens), cached, thinking, written - thinking)
+    prompt = whole(usage.prompt_tokens)
+    cached = min(prompt, whole(cached or usage.prompt_cache_hit_tokens or 0))
+    return Usage(prompt, cached, thinking, written - thinking)

@@ -83,6 +83,8 @@ async def answer_items(http: EngineHttp, request: ChatRequest) -> AsyncGenerator
     if prefix is not None:
         return await _continuation(http, request, prefix)
     body = chat_body(request)
+    if (request.max_tokens or 0) >= (request.context_tokens or 1 << 60):
+        del body["max_tokens"]  # what the context leaves, instead of a refusal
     if request.think == "off":
         body["chat_template_kwargs"] = _THINKING_OFF
     if request.effort:
@@ -94,11 +96,17 @@ async def answer_items(http: EngineHttp, request: ChatRequest) -> AsyncGenerator
 
 async def _continuation(http: EngineHttp, request: ChatRequest, prefix: Prefix) -> AsyncGenerator[Item, None]:
     # As a chat, reasoning parsers call every continued answer thinking, and templates cut the thought out of it.
-    prompt = await prompt_tokens(http, request)
+    told = await _tokenized_chat(http, request)
+    prompt = _tokens(told)
     tail = tail_of(prefix, is_open=await _opens_thought(http, request.model, prompt))
     prompt += await _text_tokens(http, request.model, tail)
     answer = Answer(ThoughtSplitter(inside=prefix.answer is None), trims=prefix is _EMPTY_THOUGHT)
-    return stream_answer(http, COMPLETION_PATH, completion_body(request, prompt), EventReader(answer))
+    body = completion_body(request, prompt)
+    # A completion without a limit ends after 16 tokens, unlike a chat; one beyond the context is refused.
+    room = (integer(told.get("max_model_len")) or request.context_tokens or 0) - len(prompt)
+    if room > 0:
+        body["max_tokens"] = min(request.max_tokens or room, room)
+    return stream_answer(http, COMPLETION_PATH, body, EventReader(answer))
 
 
 async def _thinks_all_the_same(http: EngineHttp, request: ChatRequest) -> bool:
@@ -109,8 +117,12 @@ async def _thinks_all_the_same(http: EngineHttp, request: ChatRequest) -> bool:
 
 async def prompt_tokens(http: EngineHttp, request: ChatRequest, **fields: Any) -> list[int]:
     """The prompt by the engine's own template and tokenizer (`/tokenize` of vLLM and SGLang)."""
+    return _tokens(await _tokenized_chat(http, request, **fields))
+
+
+async def _tokenized_chat(http: EngineHttp, request: ChatRequest, **fields: Any) -> dict[str, Any]:
     body = {"model": request.model, "messages": messages_body(request.messages), **fields}
-    return _tokens(await http.ask_fields("/tokenize", body))
+    return await http.ask_fields("/tokenize", body)
 
 
 async def _opens_thought(http: EngineHttp, model: str, prompt: list[int]) -> bool:

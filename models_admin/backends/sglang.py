@@ -68,7 +68,8 @@ class SGLang:
     async def loaded(self) -> tuple[LoadedModel, ...]:
         ranks = rows_of(await self._http.ask_fields("/v1/loads"), "loads")
         weights, kv = _bytes(ranks, "weight_gb"), _bytes(ranks, "kv_cache_gb")
-        memory = None if weights is None or kv is None else weights + kv + (_bytes(ranks, "graph_gb") or 0)
+        known = weights is not None and kv is not None
+        memory = integer((weights or 0) + (kv or 0) + (_bytes(ranks, "graph_gb") or 0)) if known else None
         return tuple(
             LoadedModel(row.name, row.context_tokens, memory_bytes=memory, kv_bytes=kv) for row in await self.models()
         )

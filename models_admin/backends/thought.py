@@ -15,6 +15,14 @@ OPENING: Final = _OPEN + "\n"  # as templates write it
 _THINKERS = re.compile(r"(?:^|[^a-z0-9])r1(?:$|[^a-z0-9])|qwq|thinking|reasoner", re.IGNORECASE)
 
 
+_R1 = re.compile(r"(?:^|[^a-z0-9])r1(?:$|[^a-z0-9])", re.IGNORECASE)
+
+
+def is_of_r1(model: str) -> bool:
+    """Whether a model's name says that it is of the DeepSeek-R1 family, whose template is known."""
+    return _R1.search(model) is not None
+
+
 def begins_in_thought(model: str) -> bool:
     """A guess by name, for the first answer of a model; afterwards its driver knows."""
     return _THINKERS.search(model) is not None

@@ -3,6 +3,11 @@
 from django.db import migrations, models
 
 
+def call_clouds_clouds(apps, schema_editor):
+    """An engine of this kind may have been attached before there was the column."""
+    apps.get_model("models_admin", "Engine").objects.filter(kind="deepseek").update(is_cloud=True)
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("models_admin", "0003_engines_and_prices"),
@@ -18,6 +23,7 @@ class Migration(migrations.Migration):
                 verbose_name="cloud",
             ),
         ),
+        migrations.RunPython(call_clouds_clouds, migrations.RunPython.noop),
         migrations.AddConstraint(
             model_name="engine",
             constraint=models.CheckConstraint(

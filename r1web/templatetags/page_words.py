@@ -134,6 +134,7 @@ def _ways() -> dict[str, str]:
         "way.wrong_key": _("An admin has to enter the engine’s key again."),
         "way.out_of_credit": _("Choose a local model below; an admin has to pay in."),
         "way.cloud_not_allowed": _("Choose a local model below."),
+        "way.local_only": _("Choose a local model below."),
         "way.engine_broke_off": later,
         "way.runner_lost": again,
         "way.site_stopping": again,

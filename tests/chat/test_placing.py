@@ -78,6 +78,10 @@ def test_a_local_conversation_that_only_a_cloud_could_answer_ends_with_the_reaso
     scheduling.release_what_can_run()
     row = Generation.objects.get(pk=made.generation)
     assert (row.state, row.reason) == ("failed", "cloud_not_allowed")
+    locked = generation.submit(User.objects.create_superuser("root"), ask())
+    Conversation.objects.filter(pk=locked.conversation).update(is_local_only=True)
+    scheduling.release_what_can_run()
+    assert Generation.objects.get(pk=locked.generation).reason == "local_only"
 
 
 def test_who_was_released_to_a_cloud_is_asked_for_once_more_at_the_last_door(
@@ -88,7 +92,7 @@ def test_who_was_released_to_a_cloud_is_asked_for_once_more_at_the_last_door(
     Engine.objects.update(is_cloud=True)
     Conversation.objects.update(is_local_only=True)
     row = Generation.objects.get(pk=made.generation)
-    with pytest.raises(claiming.KeptAtHome):
+    with pytest.raises(claiming.KeptAtHome, match="local_only"):
         claiming.claim(row.pk, row.attempt, fleet.register_worker("w").pk)
     assert Generation.objects.get(pk=row.pk).state == "released", "whatever is raised has moved nothing"
 

@@ -105,6 +105,18 @@ def test_a_cloud_that_tells_more_from_the_cache_than_was_sent_pays_nobody(
     assert cached == 20 and cost > 0
 
 
+def test_an_answer_that_breaks_off_is_billed_by_estimate(stack: Stack, cloud: Replay, member: Person) -> None:
+    with pytest.raises(openai.APIStatusError):
+        ask(client_of(stack, member), "break off " * 10)
+    row = stack.orm(
+        "from accounts.models import LedgerEntry, User; u = User.objects.get(pk=pk);"
+        "result = list(LedgerEntry.objects.filter(ledger_id=u.ledger_id).values_list('prompt_tokens', 'cost_micro'))",
+        pk=member.pk,
+    )
+    assert row[0][0] == 30, "a hundred letters at 0.3"
+    assert row[0][1] > 0
+
+
 def test_who_may_not_use_the_cloud_neither_sees_nor_reaches_it(stack: Stack, cloud: Replay) -> None:
     client = client_of(stack, stack.person())
     assert CLOUD not in {model.id for model in client.models.list()}

@@ -54,4 +54,6 @@ def _write(keys: list[str]) -> None:
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write("\n".join(keys) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # what it replaces is the only copy
     fresh.replace(path)
