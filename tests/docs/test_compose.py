@@ -64,7 +64,7 @@ def test_a_further_runner_starts_as_the_supervisor_starts_it() -> None:
     written = (ROOT / "r1web/supervisor/programs.py").read_text()
     own = re.search(r'"celery", ("-A".*?"runner@%h")', written, re.DOTALL)
     assert own
-    words = [word.strip().strip('"') for word in own[1].split(",")]
+    words = [word.strip('"') for word in re.findall(r'"[^"]*"|\bstreams\b', re.sub(r"#.*", "", own[1]))]
     assert OURS["worker"]["command"][1:] == ["250" if word == "streams" else word for word in words]
 
 
