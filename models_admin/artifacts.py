@@ -23,7 +23,7 @@ from models_admin.models import Artifact, CatalogueModel
 from models_admin.pinning import Pin, Source, Wish
 
 PINNED = (Source.OLLAMA, Source.HF, Source.GGUF)
-MAX_REF = 300
+MAX_REF, MAX_KEY = 300, 200
 # A hub closes itself to who asks too much at once; and an admin waits in the browser for all answers together.
 AT_ONCE = 8
 CHECK_SECONDS = 30
@@ -138,7 +138,9 @@ def _created(wish: Wish, pin: Pin, model: CatalogueModel) -> Artifact:
 def _model(wish: Wish, ref: str) -> CatalogueModel:
     card = wish.card
     if card is None:
-        return CatalogueModel.objects.get_or_create(key=ref, defaults={"name": ref[:120]})[0]
+        # Nobody asks for a path; and a key is shorter than a path may be.
+        key = Path(ref).stem[:MAX_KEY] if ref.startswith("/") else ref
+        return CatalogueModel.objects.get_or_create(key=key, defaults={"name": key[:120]})[0]
     # An engine that was attached before may have brought the model under its own name.
     for model in CatalogueModel.objects.order_by("pk"):
         if catalogue.find(model.key) == card:

@@ -50,8 +50,8 @@ def _gguf_shape(header: Header) -> Shape:
     rank = field.number("attention.kv_lora_rank", 0)
     # Only a file with these keys makes llama.cpp keep the compressed row.
     is_compressed = rank and "attention.key_length_mla" in field
-    key_length = field.number("attention.key_length", hidden // heads)
-    value_length = field.number("attention.value_length", hidden // heads)
+    head = _head(hidden, heads)
+    key_length, value_length = field.number("attention.key_length", head), field.number("attention.value_length", head)
     if is_compressed:
         kv_heads = heads
         key_length, value_length = field.number("attention.key_length_mla"), field.number("attention.value_length_mla")
@@ -74,7 +74,7 @@ def from_config(config: Mapping[str, Any]) -> Shape:
     inner = config.get("text_config")
     field = _Fields(inner if isinstance(inner, Mapping) and "num_hidden_layers" in inner else config)
     heads, hidden = field.number("num_attention_heads"), field.number("hidden_size")
-    head = field.number("head_dim", hidden // heads)
+    head = field.number("head_dim", _head(hidden, heads))
     rank = field.number("kv_lora_rank", 0)
     rope = field.number("qk_rope_head_dim", 0)
     return Shape(
@@ -89,6 +89,13 @@ def from_config(config: Mapping[str, Any]) -> Shape:
         mla=Mla(rank, rope) if rank else None,
         feed_forward=field.number("intermediate_size", 0),
     )
+
+
+def _head(hidden: int, heads: int) -> int:
+    """Values of a head where nothing else is said."""
+    if heads > hidden:
+        raise NoShape(f"{heads} heads share {hidden} values")
+    return hidden // heads
 
 
 def from_index(index: Mapping[str, Any], config: Mapping[str, Any]) -> Weights:

@@ -303,6 +303,17 @@ def test_a_file_that_no_engine_reads_is_refused_in_words(tmp_path: Path, content
     assert not Artifact.objects.exists()
 
 
+def test_a_file_of_no_known_model_is_asked_for_by_its_own_name(tmp_path: Path) -> None:
+    """A path may be longer than the key of a model."""
+    folder = tmp_path / ("deep" * 20) / ("deeper" * 14)
+    folder.mkdir(parents=True)
+    (folder / "my-model-Q8_0.gguf").write_bytes(gguf_files.model())
+    add("--file", str(folder / "my-model-Q8_0.gguf"))
+    row = Artifact.objects.get()
+    assert len(row.ref) > 200
+    assert (row.model.key, row.model.name, row.quantisation) == ("my-model-Q8_0", "my-model-Q8_0", "Q8_0")
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="There is no file"):
         add("--file", str(tmp_path / "nothing.gguf"))

@@ -194,6 +194,8 @@ def test_a_download_that_broke_off_is_told(tmp_path: Path) -> None:
         (["7b", "--gpus", "24,-1"], "are no GPUs"),
         (["7b", "--gpus", "1e999"], "are no GPUs"),
         (["7b", "--gpus", "9999x24"], "are no GPUs"),
+        (["7b", "--gpus", "none", "--ram", "nan"], "number of GiB"),
+        (["7b", "--gpus", "none", "--ram", "-1"], "number of GiB"),
         (["7b", "--gpus", "24", "--context", "0"], "1 or more"),
         (["7b", "--gpus", "24", "--slots", "0"], "1 or more"),
         (["7b", "--gpus", "24", "--context", "200000"], "131,072 tokens"),

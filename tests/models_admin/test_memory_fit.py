@@ -289,7 +289,14 @@ def test_an_output_layer_that_is_stored_although_tied_is_not_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"num_hidden_layers": "28"}, {"num_hidden_layers": -1}, {"num_hidden_layers": 1 << 50}]
+    "config",
+    [
+        {},
+        {"num_hidden_layers": "28"},
+        {"num_hidden_layers": -1},
+        {"num_hidden_layers": 1 << 50},
+        {"num_hidden_layers": 1, "num_attention_heads": 65},
+    ],
 )
 def test_a_config_without_sensible_dimensions_is_told(config: dict[str, Any]) -> None:
     sound = {"hidden_size": 64, "num_attention_heads": 4, "vocab_size": 9, "max_position_embeddings": 9}

@@ -105,6 +105,8 @@ def _machine(words: str | None) -> tuple[Gpu, ...]:
 def _ram(options: dict[str, Any]) -> int | None:
     """Bytes; not known for GPUs that are somewhere else."""
     if options["ram"] is not None:
+        if not 0 <= options["ram"] <= MOST_GIB * MOST_GPUS:
+            raise CommandError(_("--ram is a number of GiB."))
         return int(options["ram"] * GIB)
     return int(psutil.virtual_memory().available) if options["gpus"] is None else None
 
