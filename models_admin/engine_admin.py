@@ -90,11 +90,11 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("Kind"), ordering="kind")
     def what(self, engine: Engine) -> SafeString:
-        return _two_lines(engine.get_kind_display(), engine.build)
+        return two_lines(engine.get_kind_display(), engine.build)
 
     @admin.display(description=_("Load"), ordering="facts_at")
     def now(self, engine: Engine) -> SafeString:
-        return _two_lines(self.load(engine), self.age(engine))
+        return two_lines(self.load(engine), self.age(engine))
 
     @admin.display(description=_("Key"), boolean=True)
     def has_key(self, engine: Engine) -> bool:
@@ -161,7 +161,8 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         super().save_model(request, obj, form, change)
 
 
-def _two_lines(first: str, second: str) -> SafeString:
+def two_lines(first: str, second: str) -> SafeString:
+    """A cell of a list with something smaller below."""
     return format_html('{}<span class="sub">{}</span>', first, second)
 
 
