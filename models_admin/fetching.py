@@ -17,7 +17,8 @@ from pathlib import Path
 
 from models_admin import pull_claims, pull_sources
 from models_admin.backends.base import BackendError
-from models_admin.backends.fetch import DiskFull, Meter, NotWritable
+from models_admin.backends.fetch import Meter
+from models_admin.backends.partial_file import DiskFull, NotWritable
 from models_admin.model_names import NameRefused
 from models_admin.pull_claims import Claim
 from models_admin.pull_orders import End, PullOrder, Step, StopOrder, Told

@@ -29,7 +29,7 @@ def loops(in_database: InDatabase) -> list[asyncio.Task[None]]:
 
 
 def models_folder() -> Path:
-    return Path(settings.DATA_DIR) / "models"
+    return Path(settings.MODELS_DIR)
 
 
 async def watch(inspector: Inspector, report: Report, *, seconds: float = hosts.LOOK_SECONDS) -> None:

@@ -15,10 +15,11 @@ from urllib.parse import quote, urlsplit
 from models_admin import model_names
 from models_admin.backends import registry
 from models_admin.backends.addresses import place_of
-from models_admin.backends.base import BadRequest, Endpoint, ModelMissing
+from models_admin.backends.base import BackendError, BadRequest, Endpoint, ModelMissing, Pulls
 from models_admin.backends.drivers import open_driver
-from models_admin.backends.fetch import DigestDiffers, FileWish, Meter, fetch
+from models_admin.backends.fetch import Meter, fetch
 from models_admin.backends.hub import Rules, object_in
+from models_admin.backends.partial_file import DigestDiffers, DiskFull, FileWish
 from models_admin.backends.registry import Registries, RemoteFile
 from models_admin.pull_claims import work_folder
 from models_admin.pull_orders import Wanted
@@ -95,20 +96,34 @@ class OllamaSource:
         self._wanted, self._name = wanted, str(model_names.ollama(wanted.ref))
 
     async def fetch(self, meter: Meter) -> str:
-        layers: dict[str, tuple[int, int]] = {}
         async with open_driver(Endpoint(self._wanted.engine_url, kind="ollama")) as driver:
-            steps = driver.pull(self._name)  # type: ignore[attr-defined]
-            async with aclosing(steps):
-                async for step in steps:
-                    meter.stage = "verifying" if step.status.startswith("verifying") else "loading"
-                    if step.digest:
-                        _count(meter, layers, step.digest, step.done, step.total)
+            assert isinstance(driver, Pulls)
+            try:
+                await self._pull(driver, meter)
+            except BackendError as error:
+                raise _as_meant(error) from error
             found = {row.name: row.digest.removeprefix("sha256:") for row in await driver.models()}
         if self._name not in found:
             raise ModelMissing(f"{self._name} is not in the engine's list")
         if self._wanted.digest and found[self._name] != self._wanted.digest:
             raise DigestDiffers(f"{self._name} means {found[self._name][:12]} now")
         return self._name
+
+    async def _pull(self, driver: Pulls, meter: Meter) -> None:
+        layers: dict[str, tuple[int, int]] = {}
+        async with aclosing(driver.pull(self._name)) as steps:
+            async for step in steps:
+                meter.stage = "verifying" if step.status.startswith("verifying") else "loading"
+                if step.digest:
+                    _count(meter, layers, step.digest, step.done, step.total)
+
+
+def _as_meant(error: BackendError) -> BackendError:
+    """Inside a 200 Ollama tells an error by its text alone."""
+    told = str(error)
+    if "digest mismatch" in told:
+        return DigestDiffers(told)
+    return DiskFull(told) if "no space left" in told else error
 
 
 def _count(meter: Meter, layers: dict[str, tuple[int, int]], digest: str, done: int, total: int) -> None:

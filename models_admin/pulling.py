@@ -6,7 +6,6 @@ Only a success that was verified makes files ready.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -15,9 +14,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from models_admin import audit, hosts, pull_orders, queue
+from models_admin import audit, hosts, pull_orders, pull_plan, queue
 from models_admin.fleet import LOCAL_HOST
-from models_admin.models import Artifact, Engine, Host, PullJob, StoredArtifact
+from models_admin.models import Artifact, Host, PullJob, StoredArtifact
 from models_admin.pull_orders import End, PullOrder, Step, StopOrder, Wanted
 
 State: TypeAlias = PullJob.State
@@ -33,37 +32,9 @@ class PullError(Exception):
     """Why this cannot be pulled, or not be moved like that, as a sentence for whoever asked."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Before anything is loaded. Bytes; `missing` of `total`; `seconds` by what this host's last pulls managed.
-
-    None where nobody knows it. `why_not` is a sentence, '' where it can be pulled.
-    """
-
-    total: int | None
-    missing: int | None
-    free: int | None
-    seconds: int | None
-    is_ready: bool
-    why_not: str = ""
-
-
-def plan(artifact: Artifact, host: Host) -> Plan:
-    stored = StoredArtifact.objects.filter(artifact=artifact, host=host).first()
-    is_ready = stored is not None and stored.state == Files.READY
-    last = stored.jobs.order_by("-pk").first() if stored else None
-    there = last.done_bytes if last and last.state != State.CANCELLED else 0
-    missing = None if artifact.bytes is None else 0 if is_ready else max(0, artifact.bytes - there)
-    seen = hosts.seen(host)
-    free = seen.disk_free_bytes if seen else None
-    speed = _measured_speed(host)
-    seconds = round(missing / speed) if missing is not None and speed else None
-    return Plan(artifact.bytes, missing, free, seconds, is_ready, _why_not(artifact, host, missing, free))
-
-
 def ask(artifact: Artifact, host: Host, *, by: str) -> PullJob:
     """The open job for these files, made where there is none. `by` is a user name. Raises PullError."""
-    if why := _why_not(artifact, host, None, None):
+    if why := pull_plan.why_not(artifact, host):
         raise PullError(why)
     for _try in range(TRIES):
         try:
@@ -224,35 +195,8 @@ def _wanted(stored: StoredArtifact) -> Wanted:
         source = "url"
     elif artifact.source in (Artifact.Source.OLLAMA, Artifact.Source.HF):
         source = "ollama" if artifact.source == Artifact.Source.OLLAMA else "hf"
-    engine = _ollama(stored.host) if source == "ollama" else None
+    engine = pull_plan.ollama_of(stored.host) if source == "ollama" else None
     return Wanted(source, artifact.ref, artifact.digest, artifact.bytes, engine.base_url if engine else "")
-
-
-def _why_not(artifact: Artifact, host: Host, missing: int | None, free: int | None) -> str:
-    about = {"model": artifact.ref, "host": host.name}
-    if artifact.source == Artifact.Source.API:
-        return _("%(model)s has no files: an engine serves it.") % about
-    if artifact.ref.startswith("/"):
-        return _("%(model)s is a file of this machine already.") % about
-    if artifact.source == Artifact.Source.OLLAMA and _ollama(host) is None:
-        return _("No Ollama is attached on %(host)s, which would have to pull %(model)s.") % about
-    if missing is not None and free is not None and missing > free:
-        short = {"size": f"{(missing - free) / 1e9:.1f} GB", **about}
-        return _("%(size)s of disk are missing on %(host)s.") % short
-    return ""
-
-
-def _ollama(host: Host) -> Engine | None:
-    return Engine.objects.filter(host=host, kind=Engine.Kind.OLLAMA).order_by("pk").first()
-
-
-def _measured_speed(host: Host) -> int:
-    """Bytes/s over the last whole pulls of this host; 0 where there was none."""
-    done = PullJob.objects.filter(stored__host=host, state=State.DONE, ended_at__isnull=False).order_by("-pk")[:3]
-    speeds = [
-        job.done_bytes / max(1.0, (job.ended_at - job.created_at).total_seconds()) for job in done if job.ended_at
-    ]
-    return round(max(speeds)) if speeds else 0
 
 
 def _told(job: PullJob) -> str:

@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -107,7 +108,8 @@ class _InLargePieces(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response: httpx.Response = await super().handle_async_request(request)
-        response.stream.CHUNK_SIZE = PIECE_BYTES  # type: ignore[attr-defined]
+        stream: Any = response.stream
+        stream.CHUNK_SIZE = PIECE_BYTES
         return response
 
 

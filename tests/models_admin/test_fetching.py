@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import resource
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.models_admin.model_server import COMMIT, ModelServer, content, servin
 from tests.processes import until_async
 
 SIZE = 9_000_000  # more than two blocks
+LIMIT = 6_000_000
 FILE = "r1-q4.gguf"
 SNAPSHOT = {"config.json": b'{"model_type": "qwen2"}', "model.safetensors": content(SIZE), "README.md": b"hello"}
 
@@ -40,6 +42,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def place(hub: ModelServer, tmp_path: Path) -> Place:
     return Place(tmp_path, Registries(hugging_face=hub.address, token="hf_secret"), {hub.place}, spare_bytes=0)
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """The system's own limit on files of this process, which meets a write as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def gguf(**changes: Any) -> Wanted:
@@ -297,3 +310,37 @@ async def _stopped_at(hub: ModelServer, place: Place, size: int, *, discard: boo
 def test_a_place_is_told_apart_by_its_pin(tmp_path: Path) -> None:
     here = Place(tmp_path)
     assert pull_sources.files_of(gguf(), here) != pull_sources.files_of(gguf(digest="1" * 64), here)
+
+
+async def test_a_full_disk_is_told_and_what_came_is_kept(hub: ModelServer, place: Place) -> None:
+    with limited():
+        end = await pulled(gguf(), place)
+    assert end is not None and (end.outcome, end.reason) == ("failure", "disk_full")
+    assert list(left(place)) == [f"{FILE}.partial"] and 0 < left(place)[f"{FILE}.partial"] <= LIMIT
+
+
+async def test_after_room_was_made_it_goes_on(hub: ModelServer, place: Place) -> None:
+    with limited():
+        assert await pulled(gguf(), place)
+    end = await pulled(gguf(), place, attempt=2)
+    assert end is not None and end.verified
+    assert hub.ranges(FILE)[-1].startswith("bytes="), "from the bytes at hand"
+
+
+async def test_a_disk_that_fills_up_meanwhile_ends_it(hub: ModelServer, place: Place) -> None:
+    hub.holds_at = 5_000_000
+    end = await pulled(gguf(bytes=None), Place(place.folder, place.registries, spare_bytes=1 << 60))
+    assert end is not None and end.reason == "disk_full"
+
+
+async def test_a_server_that_falls_silent_is_asked_again(
+    hub: ModelServer, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching_files, "SILENCE_SECONDS", 0.5)
+    hub.holds_at = 5_000_000
+    running = asyncio.create_task(pulled(gguf(), place))
+    await until_async(lambda: len(hub.ranges(FILE)) > 1, "it is asked again")
+    hub.let_go.set()
+    end = await running
+    assert end is not None and end.verified
+    assert hub.ranges(FILE)[1] == "bytes=5000000-"

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from models_admin import fleet, pulling
+from models_admin import fleet, pull_plan, pulling
 from models_admin.models import Artifact, AuditEntry, CatalogueModel, Engine, Host, PullJob, StoredArtifact
 from models_admin.pull_orders import End, Step
 from models_admin.pulling import PullError
@@ -162,7 +162,7 @@ def test_what_cannot_be_pulled_is_refused_in_words(artifact: Artifact, changes: 
     for name, value in changes.items():
         setattr(artifact, name, value)
     artifact.save()
-    assert words in pulling.plan(artifact, fleet.local_host()).why_not
+    assert words in pull_plan.plan(artifact, fleet.local_host()).why_not
     with pytest.raises(PullError, match=words):
         pulling.ask(artifact, fleet.local_host(), by="ann")
     assert not PullJob.objects.exists()
@@ -172,13 +172,13 @@ def test_a_plan_tells_size_room_and_time_before_anything_is_loaded(artifact: Art
     host = fleet.local_host()
     host.inventory = {"memory_total_bytes": 1, "memory_free_bytes": 1, "disk_free_bytes": 40}
     pulling.note_step(job.pk, 1, Step("loading", 30, 100, 9))
-    plan = pulling.plan(artifact, host)
+    plan = pull_plan.plan(artifact, host)
     assert (plan.total, plan.missing, plan.free, plan.is_ready) == (100, 70, 40, False)
     assert "disk are missing" in plan.why_not
     pulling.note_end(job.pk, 1, GOOD)
-    assert pulling.plan(artifact, host).is_ready
+    assert pull_plan.plan(artifact, host).is_ready
     other = Artifact.objects.create(model=artifact.model, source="gguf", ref="o/m/y.gguf", digest="b", bytes=400)
-    assert (pulling.plan(other, fleet.local_host()).seconds or 0) > 0
+    assert (pull_plan.plan(other, fleet.local_host()).seconds or 0) > 0
 
 
 def test_an_ollama_of_the_host_is_told_to_pull(artifact: Artifact) -> None:
