@@ -108,6 +108,17 @@ def _back_up(site: Site) -> str:
     return f"copied before to {target.relative_to(site.data)}"
 
 
+def fold_database(site: Site) -> None:
+    """Write SQLite's log into its file, so that the file alone is the whole database once nothing runs.
+
+    Processes that end leave the log behind, and its frames would be laid over a copy that somebody puts back.
+    """
+    if site.database_path is None or not site.database_path.exists():
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(site.database_path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
 def _copied_stamp(site: Site) -> Path:
     return site.data / "migrating.stamp"
 

@@ -179,6 +179,7 @@ class Supervisor:
             say(f"Running answers may finish, for up to {seconds:.0f} s.")
             self._crew.drain("Runner", seconds, is_cut_short=lambda: self._requests.wants_hurry)
         self._crew.end(last="Redis")
+        setup.fold_database(self._site)
         if self._site.has_own_redis:
             self._site.redis_socket.unlink(missing_ok=True)
             if self._site.redis_socket.parent != self._site.data:

@@ -30,6 +30,7 @@ def test_an_older_copy_put_back_into_the_same_file_is_migrated(tmp_path: Path) -
     site.end()
     run(file, "PRAGMA user_version = 1", f"VACUUM INTO '{copy}'")  # the number of an older version
     started(file.parent).end()
+    assert not file.with_name("db.sqlite3-wal").exists(), "the file alone is the whole database"
     with file.open("r+b") as place:  # as `cp` does: the same inode
         place.truncate(0)
         place.write(copy.read_bytes())
