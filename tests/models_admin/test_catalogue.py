@@ -97,6 +97,13 @@ def test_the_command_lists_them_and_marks_what_is_rounded() -> None:
     assert "MIT + Llama 3.3 Community License" in rows["deepseek-r1:70b"]
 
 
+def test_the_command_speaks_chinese() -> None:
+    out = StringIO()
+    with translation.override("zh-hans"):
+        call_command("catalogue", stdout=out)
+    assert "许可证" in out.getvalue() and "licence" not in out.getvalue()
+
+
 def test_programs_get_it_as_json() -> None:
     out = StringIO()
     call_command("catalogue", "--json", stdout=out)

@@ -25,8 +25,8 @@ class Command(BaseCommand):
                 json.dumps([_everything(card) for card in catalogue.cards()], ensure_ascii=False, indent=1)
             )
             return
-        rows = [_HEAD, *(_row(card) for card in catalogue.cards())]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+        rows = [_head(), *(_row(card) for card in catalogue.cards())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows:
             self.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
         self.stdout.write(
@@ -34,7 +34,9 @@ class Command(BaseCommand):
         )
 
 
-_HEAD = ("name", "parameters", "4 bit", "as published", "context", "AIME 2024", "licence", "formats")
+def _head() -> tuple[str, ...]:
+    published, aime = _("as published"), "AIME 2024"
+    return (_("name"), _("parameters"), _("4 bit"), published, _("context"), aime, _("licence"), _("formats"))
 
 
 def _row(card: Card) -> tuple[str, ...]:
