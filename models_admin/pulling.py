@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TypeAlias
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
@@ -23,7 +23,6 @@ State: TypeAlias = PullJob.State
 Files: TypeAlias = StoredArtifact.State
 # A host tells its progress every second; after so many without a word the order is sent again.
 SILENT_SECONDS = 15
-TRIES = 5
 # What of a source's answer proves that the files at hand are no good.
 BROKEN_REASONS = {"digest_differs", "size_differs"}
 
@@ -36,13 +35,8 @@ def ask(artifact: Artifact, host: Host, *, by: str) -> PullJob:
     """The open job for these files, made where there is none. `by` is a user name. Raises PullError."""
     if why := pull_plan.why_not(artifact, host):
         raise PullError(why)
-    for _try in range(TRIES):
-        try:
-            with transaction.atomic():
-                return _ask(artifact, host, by)
-        except IntegrityError:  # somebody asked at the same moment: his job is ours as well
-            continue
-    raise PullError(_("Too many ask for this at the same moment; try again."))
+    with transaction.atomic():
+        return _ask(artifact, host, by)
 
 
 def pause(job: PullJob, *, by: str, why: str = "") -> PullJob:
@@ -131,6 +125,7 @@ def _send_again(job_id: int, attempt: int) -> int:
 
 def _ask(artifact: Artifact, host: Host, by: str) -> PullJob:
     stored, _is_new = StoredArtifact.objects.get_or_create(host=host, artifact=artifact)
+    # Whoever asks at the same moment waits here for the job that he then finds.
     stored = StoredArtifact.objects.select_for_update().get(pk=stored.pk)
     if stored.state == Files.READY:
         raise PullError(_("%(model)s is there already.") % {"model": artifact.ref})

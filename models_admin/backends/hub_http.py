@@ -24,7 +24,8 @@ from models_admin.backends.hub import Part, Refused, Rules
 
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 10.0
-PIECE_BYTES = 512 * 1024
+# What was read and not handed out yet is lost where a connection is cut: up to two of these.
+PIECE_BYTES = 128 * 1024
 # No file has a length of more digits, and Python refuses to read numbers of thousands of them.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")

@@ -93,7 +93,8 @@ class PartialFile:
                 try:
                     self._write(memoryview(piece))
                 except OSError:
-                    self._file.truncate(self.size)  # half a piece was never hashed
+                    self._file.seek(self.size)  # half a piece was never hashed
+                    self._file.truncate()
                     raise
             self._count(piece)
         return self.size - before
