@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
 from django.utils import timezone
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
@@ -15,14 +15,11 @@ from django.utils.translation import gettext as _
 from accounts import rights
 from accounts.models import User
 from chat import pace, waiting
-from chat.models import Generation
-from chat.pace import Pace
+from chat.pace import Pace, Waiting
 from models_admin import engine_facts, fleet, host_view
 from models_admin.host_view import HostView, Load
 from models_admin.memory_drawing import memory_in_use
 from models_admin.models import CatalogueModel, Deployment, Engine
-
-State = Generation.State
 
 
 @dataclass(frozen=True)
@@ -82,15 +79,16 @@ class Box:
 def box(user: User) -> Box:
     """What this person may see of it."""
     name_of = _namer(user)
-    paces, waits = pace.paces(timezone.now()), _waits()
+    paces, line = pace.paces(timezone.now()), pace.waiting(timezone.now())
+    waits = Counter(each.model for each in line)
     clouds = host_view.deployments(is_cloud=True) if rights.may_use_cloud(user) else []
     hosts = tuple(_host(view, paces, waits) for view in host_view.own(name_of))
     return Box(
         hosts=hosts,
         clouds=tuple(_clouds(clouds, paces, waits, user)),
-        queues=tuple(_queues(user, waits)),
-        running=Generation.objects.filter(state__in=[State.RELEASED, State.RUNNING]).count(),
-        waiting=_people_waiting(),
+        queues=tuple(_queues(user, line)),
+        running=sum(fleet.slots_in_use().values()),
+        waiting=len({each.user for each in line}),
         has_engine=Engine.objects.exists(),
         at=timezone.now(),
     )
@@ -109,12 +107,8 @@ def glance() -> Glance:
     silent = next((view.name for view in hosts if view.is_gone), None)
     if silent:
         return Glance(hosts, _("%(host)s is silent") % {"host": silent})
-    count = _people_waiting()
+    count = len({each.user for each in pace.waiting(timezone.now())})
     return Glance(hosts, _("%(count)d waiting") % {"count": count} if count else "")
-
-
-def _people_waiting() -> int:
-    return Generation.objects.filter(state=State.WAITING).values("user").distinct().count()
 
 
 def lead(seen: Box) -> str:
@@ -198,21 +192,16 @@ def _activity(row: Deployment, paces: dict[int, Pace]) -> str:
     return _("idle for %(minutes)d min") % {"minutes": (timezone.now() - found.ended_at).total_seconds() // 60}
 
 
-def _waits() -> dict[str, int]:
-    """Model key → how many answers wait for it."""
-    rows = Generation.objects.filter(state=State.WAITING).values_list("model_key")
-    return dict(rows.annotate(Count("pk")).order_by())
-
-
-def _queues(user: User, waits: dict[str, int]) -> Iterable[Queue]:
+def _queues(user: User, line: list[Waiting]) -> Iterable[Queue]:
+    waits = Counter(each.model for each in line)
     models = {model.key: model for model in CatalogueModel.objects.filter(key__in=waits)}
-    own = Generation.objects.filter(state=State.WAITING, user=user).order_by("created_at")
+    own = [each for each in line if each.user == user.pk]
     places = waiting.places_in_line() if own else {}
     mine: dict[str, int] = {}
-    for row in own:
-        if str(row.pk) in places:
-            mine.setdefault(row.model_key, places[str(row.pk)][0] + 1)
-    for key, count in sorted(waits.items(), key=lambda row: -row[1]):
+    for each in own:
+        if each.id in places:
+            mine.setdefault(each.model, places[each.id][0] + 1)
+    for key, count in waits.most_common():
         model = models.get(key)
         is_shown = bool(model and (model.is_visible or user.is_staff))
         name = model.name if model and is_shown else _("Another model")

@@ -7,15 +7,18 @@ from datetime import datetime, timedelta
 from statistics import fmean
 from uuid import UUID
 
-from django.db.models import Max, Q
+from django.db.models import QuerySet
 
 from chat.models import Generation
 from models_admin import fleet
+from models_admin.models import SlotLease
 
 State = Generation.State
 MINUTE = 60
-# Ids sort by the time they were made, so this bounds what is read of a table that only grows.
-LOOK_BACK = timedelta(hours=1)
+# What ended earlier is no more than "idle".
+LOOK_BACK = timedelta(minutes=30)
+# Nobody waits longer; it bounds what is read of a table that only grows, which no index by state does on SQLite.
+LIVE_BACK = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,18 @@ class Pace:
 
 def paces(now: datetime) -> dict[int, Pace]:
     """Deployment → its pace. Slots are counted as they are leased; tokens as evenly spread over their answer."""
-    recent = Generation.objects.filter(pk__gte=_first_id(now - LOOK_BACK), deployment__isnull=False)
-    ended = dict(recent.values_list("deployment").annotate(Max("ended_at")).order_by())
-    is_of_now = Q(state=State.RUNNING) | Q(ended_at__gte=now - timedelta(seconds=MINUTE))
-    rows = recent.filter(is_of_now).values_list(
-        "deployment", "first_token_at", "ended_at", "thinking_tokens", "answer_tokens"
-    )
+    ended: dict[int, datetime] = {}
     rates: dict[int, float] = {}
     each: dict[int, list[float]] = {}
-    for deployment, first, end, thinking, answer in rows:
-        if first is None:
+    columns = ("deployment", "first_token_at", "ended_at", "thinking_tokens", "answer_tokens")
+    running = Generation.objects.filter(pk__in=SlotLease.objects.values("holder"))
+    lately = since(now - LOOK_BACK).filter(ended_at__isnull=False)
+    for deployment, first, end, thinking, answer in [*running.values_list(*columns), *lately.values_list(*columns)]:
+        if deployment is None:
+            continue
+        if end is not None:
+            ended[deployment] = max(end, ended.get(deployment, end))
+        if first is None or (end is not None and (now - end).total_seconds() > MINUTE):
             continue
         tokens = thinking + answer
         rates[deployment] = rates.get(deployment, 0.0) + _rate(first, end or now, tokens, now)
@@ -52,9 +57,24 @@ def paces(now: datetime) -> dict[int, Pace]:
     }
 
 
-def _first_id(at: datetime) -> UUID:
-    """No UUIDv7 made since then is smaller."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
+def since(at: datetime) -> QuerySet[Generation]:
+    """Answers asked for since then, by their ids: no UUIDv7 made since then is smaller."""
+    return Generation.objects.filter(pk__gte=UUID(int=int(at.timestamp() * 1000) << 80))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An answer that waits, and whose and of which model it would be."""
+
+    id: str
+    user: int
+    model: str
+
+
+def waiting(now: datetime) -> list[Waiting]:
+    """Oldest first. Counted here: asked to group, SQLite walks an index of all that ever was."""
+    rows = since(now - LIVE_BACK).filter(state=State.WAITING).values_list("pk", "user_id", "model_key")
+    return [Waiting(str(pk), user, model) for pk, user, model in sorted(rows)]
 
 
 def _seconds(since: datetime, until: datetime) -> float:
@@ -63,5 +83,5 @@ def _seconds(since: datetime, until: datetime) -> float:
 
 def _rate(first: datetime, end: datetime, tokens: int, now: datetime) -> float:
     """Tokens/s that an answer adds to the last minute, as if its tokens had come evenly."""
-    since = max(first, now - timedelta(seconds=MINUTE))
-    return tokens * min(_seconds(since, end) / _seconds(first, end), 1.0) / MINUTE
+    begin = max(first, now - timedelta(seconds=MINUTE))
+    return tokens * min(_seconds(begin, end) / _seconds(first, end), 1.0) / MINUTE
