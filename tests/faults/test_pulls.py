@@ -5,6 +5,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,6 +137,36 @@ def test_another_file_than_the_pinned_one_is_never_ready(stack: Stack, hub: Mode
     assert _left(stack, name) == []
 
 
+def test_scripts_are_told_in_one_object(stack: Stack, hub: ModelServer, name: str) -> None:
+    hub.let_go.set()
+    told = json.loads(stack.manage("model", "pull", name, "--wait", "--json"))
+    assert (told["state"], told["done_bytes"], told["total_bytes"]) == ("done", SIZE, SIZE)
+    assert told["path"].endswith(".gguf")
+
+
+def test_a_terminal_shows_one_line_that_moves(stack: Stack, hub: ModelServer, name: str) -> None:
+    screen, theirs = pty.openpty()
+    words = [sys.executable, "manage.py", "model", "pull", name, "--wait"]
+    with subprocess.Popen(words, cwd=ROOT, env=stack.environment, stdout=theirs, stderr=theirs) as running:
+        os.close(theirs)
+        _until_asked(stack, name)
+        _until_half(stack, name)
+        hub.let_go.set()
+        shown = "".join(_read(screen))
+        assert running.wait(30) == 0
+    assert re.search(r"\rrunning: loading · 2\d\.\d MB / 40\.0 MB \(5\d %\)", shown), shown
+    assert shown.rstrip().endswith("done.")
+
+
+def test_the_token_is_in_no_message_and_no_log(stack: Stack, hub: ModelServer, name: str) -> None:
+    hub.let_go.set()
+    stack.manage("model", "pull", name, "--wait")
+    assert set(hub.keys) == {"Bearer hf_secret"}
+    kept = [path for path in stack.folder.rglob("*") if path.is_file() and path.suffix in {".log", ".aof"}]
+    assert any(b"models_admin.pull" in path.read_bytes() for path in kept)
+    assert not [path for path in kept if b"hf_secret" in path.read_bytes()]
+
+
 def _job(stack: Stack, name: str) -> dict[str, Any]:
     code = "j = PullJob.objects.filter(stored__artifact__ref=name).latest('pk'); result = {k: getattr(j, k) for k in f}"
     fields = ["state", "attempt", "done_bytes", "reason", "detail"]
@@ -171,8 +204,17 @@ def _is_at_rest(stack: Stack) -> bool:
     return True
 
 
-def test_scripts_are_told_in_one_object(stack: Stack, hub: ModelServer, name: str) -> None:
-    hub.let_go.set()
-    told = json.loads(stack.manage("model", "pull", name, "--wait", "--json"))
-    assert (told["state"], told["done_bytes"], told["total_bytes"]) == ("done", SIZE, SIZE)
-    assert told["path"].endswith(".gguf")
+def _until_asked(stack: Stack, name: str) -> None:
+    code = "result = PullJob.objects.filter(stored__artifact__ref=n).exists()"
+    until(lambda: stack.orm(code, n=name), "it is asked for", 60)
+
+
+def _read(screen: int) -> Iterator[str]:
+    """What a program writes to a terminal, to its end."""
+    try:
+        while written := os.read(screen, 4096):
+            yield written.decode()
+    except OSError:  # so Linux tells that nobody writes any more
+        return
+    finally:
+        os.close(screen)
