@@ -143,7 +143,7 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def changes_seen(self, engine: Engine) -> SafeString | str:
         rows = (
             (formats.date_format(timezone.localtime(row.at), "SHORT_DATETIME_FORMAT"), row.get_what_display(),
-             row.before, row.after)
+             _short(row.before), _short(row.after))
             for row in engine.changes.all()[:SHOWN_CHANGES]
         )  # fmt: skip
         return format_html_join("", "<p>{}: {}<br>{} → {}</p>", rows) or gettext("none")
@@ -167,8 +167,7 @@ def two_lines(first: str, second: str) -> SafeString:
 
 
 def _about(model: engine_facts.SeenModel) -> str:
-    # Twelve digits tell one digest from another.
-    parts = [model.identity[:12] if _DIGEST.fullmatch(model.identity) else model.identity]
+    parts = [_short(model.identity)]
     if model.context_tokens:
         parts.append(gettext("context %(tokens)d") % {"tokens": model.context_tokens})
     if model.memory_bytes:
@@ -176,6 +175,11 @@ def _about(model: engine_facts.SeenModel) -> str:
     if not model.is_loaded:
         parts.append(gettext("not loaded"))
     return " · ".join(part for part in parts if part)
+
+
+def _short(identity: str) -> str:
+    """Twelve digits tell one digest from another."""
+    return identity[:12] if _DIGEST.fullmatch(identity) else identity
 
 
 def _memory(taken: int, on_gpus: int | None) -> str:

@@ -19,6 +19,12 @@ COUNT = "Count from 1 to 20"
 CODE, TABLE, FORMULA = "Write a Python function for Fibonacci", "Table of fruits", "What is the quadratic formula?"
 DESK = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+LOOKS: dict[str, dict[str, Any]] = {
+    "": {"color_scheme": "light"},
+    "-dark": {"color_scheme": "dark"},
+    "-chinese": {"color_scheme": "light", "locale": "zh-CN"},
+    "-phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "light"},
+}
 
 
 class Camera:
@@ -100,13 +106,7 @@ def chinese(camera: Camera) -> None:
 
 def models(camera: Camera) -> None:
     """Which model to take, and the admin's list; a site with several models shows more."""
-    kinds: dict[str, dict[str, Any]] = {
-        "": {"color_scheme": "light"},
-        "-dark": {"color_scheme": "dark"},
-        "-chinese": {"color_scheme": "light", "locale": "zh-CN"},
-        "-phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "light"},
-    }
-    for ending, options in kinds.items():
+    for ending, options in LOOKS.items():
         page = camera.visit(**options)
         page.goto(f"{camera.url}/models/")
         camera.take(page, f"models{ending}")
@@ -119,13 +119,7 @@ def models(camera: Camera) -> None:
 
 def box(camera: Camera) -> None:
     """What the machines do, for members and on the admin's board; a site with several hosts shows more."""
-    kinds: dict[str, dict[str, Any]] = {
-        "": {"color_scheme": "light"},
-        "-dark": {"color_scheme": "dark"},
-        "-chinese": {"color_scheme": "light", "locale": "zh-CN"},
-        "-phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True, "color_scheme": "light"},
-    }
-    for ending, options in kinds.items():
+    for ending, options in LOOKS.items():
         page = camera.visit(**options)
         page.goto(f"{camera.url}/box/")
         camera.take(page, f"box{ending}")
@@ -133,7 +127,21 @@ def box(camera: Camera) -> None:
         camera.take(page, f"admin-hosts{ending}")
 
 
-SCENES = {"desk": desk, "phone": phone, "dark": dark, "chinese": chinese, "models": models, "box": box}
+def engine(camera: Camera) -> None:
+    """An engine with what it says of itself: of an Ollama, which tells the most, where there is one."""
+    for ending in ("", "-chinese"):
+        page = camera.visit(**LOOKS[ending], viewport={**DESK, "height": 1120})
+        page.goto(f"{camera.url}/admin/models_admin/engine/")
+        engines = page.locator("#result_list tbody tr")
+        ollama = engines.filter(has_text="Ollama")
+        (ollama if ollama.count() else engines).first.locator("th a").click()
+        page.locator(".change-form #content").wait_for()
+        camera.take(page, f"admin-engine{ending}")
+
+
+SCENES = {
+    "desk": desk, "phone": phone, "dark": dark, "chinese": chinese, "models": models, "box": box, "engine": engine,
+}  # fmt: skip
 
 
 def main() -> None:
