@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import stat
@@ -108,6 +109,20 @@ async def test_a_program_is_asked_again_only_when_its_file_has_changed(tmp_path:
     assert log.read_text() == "x\n"
     program(tmp_path, "ollama", f"echo x >> {log}; echo 'ollama version is 0.24.10'")
     assert (await seer.read()).programs == (Program("ollama", "0.24.10"),)
+
+
+async def test_a_program_that_hangs_holds_up_no_look(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    program(tmp_path, "ollama", f"cat {gate}; echo 'ollama version is 0.24.0'")
+    seer = inspector(tmp_path)
+    told = await seer.read()
+    assert told.programs == () and told.memory_total_bytes
+    await asyncio.to_thread(gate.write_text, "go")
+    async with asyncio.timeout(20):
+        while not (told := await seer.read()).programs:  # noqa: ASYNC110 - the program speaks when it likes
+            await asyncio.sleep(0.05)
+    assert told.programs == (Program("ollama", "0.24.0"),)
 
 
 async def test_a_program_gets_nothing_of_the_sites_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
