@@ -15,7 +15,7 @@ from django.utils import timezone
 from models_admin import expected_memory
 from models_admin.backends.base import BackendError, Driver
 from models_admin.backends.capabilities import CAPABILITIES
-from models_admin.backends.facts import Balance, ModelFacts
+from models_admin.backends.facts import Balance, LoadedModel, ModelFacts
 from models_admin.models import Engine, EngineChange
 
 What = EngineChange.What
@@ -63,19 +63,7 @@ async def read(driver: Driver, names: list[str]) -> Facts:
     """One look at an engine; `names` are the models deployed on it. Raises BackendError."""
     told = await driver.facts()
     loaded = {row.name: row for row in await driver.loaded()}
-    models = []
-    for name in names:
-        try:
-            about = await driver.inspect(name)
-        except BackendError:  # gone: told by the question itself when somebody asks for it
-            continue
-        here = loaded.get(name)
-        context = here.context_tokens if here else None
-        memory, gpu = (here.memory_bytes, here.gpu_bytes) if here else (None, None)
-        # What can't load on demand has its models in memory; llama.cpp lists them under the path of their file.
-        is_loaded = here is not None or not driver.capabilities.load
-        abilities = (about.thinks, about.uses_tools)
-        models.append(SeenModel(name, _identity(about), context, memory, gpu, is_loaded, *abilities))
+    models = [seen for name in names if (seen := await _seen(driver, name, loaded.get(name)))]
     return Facts(
         told.build[:MAX_WORDS],
         told.slots,
@@ -86,6 +74,18 @@ async def read(driver: Driver, names: list[str]) -> Facts:
         told.balances[:MAX_BALANCES],
         tuple(models),
     )
+
+
+async def _seen(driver: Driver, name: str, here: LoadedModel | None) -> SeenModel | None:
+    try:
+        about = await driver.inspect(name)
+    except BackendError:  # gone: told by the question itself when somebody asks for it
+        return None
+    context = here.context_tokens if here else None
+    memory, gpu = (here.memory_bytes, here.gpu_bytes) if here else (None, None)
+    # What can't load on demand has its models in memory; llama.cpp lists them under the path of their file.
+    is_loaded = here is not None or not driver.capabilities.load
+    return SeenModel(name, _identity(about), context, memory, gpu, is_loaded, about.thinks, about.uses_tools)
 
 
 def stored(engine: Engine) -> Facts | None:

@@ -72,10 +72,7 @@ def _everything(card: Card) -> dict[str, Any]:
         "base_licence": card.base_licence,
         "ollama_tags": card.ollama_tags,
         "ollama_tags_verified": card.tags_are_verified,
-        "repositories": [
-            {"format": entry.format, "name": entry.name, "file": entry.file, "quantisation": entry.quantisation}
-            for entry in card.repositories
-        ],
+        "repositories": [asdict(entry) for entry in card.repositories],
         "weights": [
             {"quantisation": size.quantisation, "bytes": size.bytes, "exact": size.is_exact} for size in card.sizes
         ],
