@@ -20,18 +20,20 @@ from models_admin.models import Deployment
 from models_admin.secrets import decrypt
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+# A tunnel or a container's proxy listens in the place of an engine; what it takes says nothing of the model.
+TOO_LITTLE = 10
 
 
 def compare(deployment: Deployment, *, expected: int) -> Comparison | None:
     """Measure the deployment and keep both figures with it; None where nothing can be measured."""
-    measured = measure(deployment)
+    measured = measure(deployment, least=expected // TOO_LITTLE)
     deployment.expected_bytes, deployment.measured_bytes = expected, measured
     deployment.save(update_fields=["expected_bytes", "measured_bytes"])
     return Comparison(expected, measured) if measured else None
 
 
-def measure(deployment: Deployment) -> int | None:
-    """Bytes that the loaded model takes. Raises SecretUnreadable."""
+def measure(deployment: Deployment, *, least: int = 0) -> int | None:
+    """Bytes that the loaded model takes; a process with less than `least` is not its engine. Raises SecretUnreadable."""
     engine = deployment.engine
     endpoint = Endpoint(engine.base_url, decrypt(engine.secret) if engine.secret else "", engine.kind)
     told = asyncio.run(_told(endpoint, deployment.artifact.ref))
@@ -39,7 +41,8 @@ def measure(deployment: Deployment) -> int | None:
         return told
     parts = urlsplit(engine.base_url)
     pid = _listening(parts.port) if parts.hostname in LOOPBACK and parts.port else None
-    return of_process(pid) if pid else None
+    held = of_process(pid) if pid else None
+    return held if held and held >= least else None
 
 
 def of_process(pid: int) -> int | None:

@@ -15,9 +15,10 @@ from django.utils.translation import override
 from models_admin import memory_words
 from models_admin.memory_fit import GIB, MIB, ForeignProcess, Gpu
 from models_admin.models import Deployment
-from tests import running_engines
+from tests import recorded_rules, running_engines
 from tests.models_admin import gguf_files
 from tests.models_admin.file_server import FileServer, serving
+from tests.recorded_engine import playing
 from tests.running_engines import KEY, MODEL, smollm2
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -231,6 +232,16 @@ def test_a_real_load_is_close_to_its_sum(tmp_path: Path, model: Path, slots: int
     assert row.expected_bytes and row.measured_bytes
     assert row.expected_bytes == pytest.approx(row.measured_bytes, rel=0.1, abs=16 * MIB)
     assert f"Measured {memory_words.size(row.measured_bytes)}, expected" in told
+
+
+@pytest.mark.django_db
+def test_what_only_listens_for_an_engine_is_not_measured_in_its_place() -> None:
+    """As a tunnel does, or a container's proxy: here it is the test's own process, which holds no 70B."""
+    with playing(recorded_rules.vllm()) as url:
+        call_command("attach_engine", url, "--kind", "vllm", "--model", "r1-tiny", stdout=StringIO())
+        with pytest.raises(CommandError, match="is no process here"):
+            fit("70b", "--gpus", "8x80", "--loaded", url)
+    assert Deployment.objects.get().measured_bytes is None
 
 
 @pytest.mark.django_db
