@@ -33,7 +33,7 @@ def compare(deployment: Deployment, *, expected: int) -> Comparison | None:
 
 
 def measure(deployment: Deployment, *, least: int = 0) -> int | None:
-    """Bytes that the loaded model takes; a process with less than `least` is not its engine. Raises SecretUnreadable."""
+    """Bytes that the loaded model takes; a process with less than `least` is none. Raises SecretUnreadable."""
     engine = deployment.engine
     endpoint = Endpoint(engine.base_url, decrypt(engine.secret) if engine.secret else "", engine.kind)
     told = asyncio.run(_told(endpoint, deployment.artifact.ref))
