@@ -22,6 +22,8 @@ from r1web.supervisor.terminal import say, step
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Also run what takes minutes: random faults, soak.
 LONG = "--long"
+# Their processes start, wait and are killed: one core is enough for them.
+WITH_WHOLE_SITES = ("tests/faults", "tests/supervisor", "tests/journeys")
 ENGINES = ("vllm", "sglang")
 
 
@@ -92,16 +94,42 @@ def _everything(values: Mapping[str, str], words: list[str]) -> list[int]:
     return [
         _run([sys.executable, "-m", "r1web.supervisor.checks"], values),
         _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}),
-        _some(values, words)[0],
+        *_side_by_side(values, words),
         _on_postgres(values),
     ]
 
 
+def _side_by_side(values: Mapping[str, str], words: list[str]) -> list[int]:
+    """Tests that start whole sites mostly wait: they run beside the others, in a data folder of their own."""
+    data = Path(values["R1WEB_DATA"])
+    own = data / "beside"
+    own.mkdir(mode=0o700)
+    (own / "staticfiles").symlink_to(data / "staticfiles")
+    with tempfile.TemporaryFile() as told:
+        command = [sys.executable, *_pytest([*words, *WITH_WHOLE_SITES])]
+        beside = subprocess.Popen(
+            command, cwd=ROOT, env={**values, "R1WEB_DATA": str(own)}, stdout=told, stderr=subprocess.STDOUT
+        )
+        try:
+            first = _some(values, [*words, *(f"--ignore={folder}" for folder in WITH_WHOLE_SITES)])
+            second = beside.wait()
+        finally:
+            beside.kill()
+        say(f"Beside them, {', '.join(WITH_WHOLE_SITES)}:")
+        told.seek(0)
+        sys.stdout.write(told.read().decode("utf-8", "replace"))
+    return [*first, second]
+
+
 def _some(values: Mapping[str, str], words: list[str]) -> list[int]:
+    return [_run([sys.executable, *_pytest(words)], values)]
+
+
+def _pytest(words: list[str]) -> list[str]:
     chosen = [word for word in words if word != LONG]
     if LONG not in words and "-m" not in words:
         chosen += ["-m", "not long"]
-    return [_run([sys.executable, "-m", "pytest", "--durations=10", *chosen], values)]
+    return ["-m", "pytest", "--durations=10", *chosen]
 
 
 def _on_postgres(values: Mapping[str, str]) -> int:
