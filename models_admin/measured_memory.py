@@ -17,7 +17,7 @@ from models_admin.backends.base import BackendError, Endpoint
 from models_admin.backends.drivers import open_driver
 from models_admin.expected_memory import Comparison
 from models_admin.models import Deployment
-from models_admin.secrets import decrypt
+from models_admin.probing import endpoint_of
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # A tunnel or a container's proxy listens in the place of an engine; what it takes says nothing of the model.
@@ -35,7 +35,7 @@ def compare(deployment: Deployment, *, expected: int) -> Comparison | None:
 def measure(deployment: Deployment, *, least: int = 0) -> int | None:
     """Bytes that the loaded model takes; a process with less than `least` is none. Raises SecretUnreadable."""
     engine = deployment.engine
-    endpoint = Endpoint(engine.base_url, decrypt(engine.secret) if engine.secret else "", engine.kind)
+    endpoint = endpoint_of(engine)
     told = asyncio.run(_told(endpoint, deployment.artifact.ref))
     if told:
         return told

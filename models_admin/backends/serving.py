@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from models_admin.backends.answer import Answer
@@ -75,8 +76,20 @@ async def owner_of(http: EngineHttp) -> str:
     return text(rows[0].get("owned_by")) if rows else ""
 
 
-async def answer_items(http: EngineHttp, request: ChatRequest) -> AsyncGenerator[Item, None]:
-    """The answer of an engine with `/tokenize` (vLLM, SGLang): a chat, or a raw completion where it goes on."""
+async def answer(http: EngineHttp, served: Served, request: ChatRequest) -> AsyncGenerator[Item, None]:
+    """The answer of an engine with `/tokenize` (vLLM, SGLang), once it is sure to serve the model."""
+    try:
+        await served.require(request.model)
+        async with aclosing(await _items(http, request)) as items:
+            async for item in items:
+                yield item
+    except BackendError:
+        served.forget()
+        raise
+
+
+async def _items(http: EngineHttp, request: ChatRequest) -> AsyncGenerator[Item, None]:
+    """A chat, or a raw completion where it goes on."""
     prefix = request.prefix
     if prefix is None and request.think == "off" and await _thinks_all_the_same(http, request):
         prefix = _EMPTY_THOUGHT

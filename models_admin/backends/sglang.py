@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any, ClassVar
 
 from models_admin.backends import serving
-from models_admin.backends.base import BackendError, ChatRequest, Endpoint, Health, Item
+from models_admin.backends.base import ChatRequest, Endpoint, Health, Item
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.facts import EngineFacts, LoadedModel, ModelFacts, ServedModel
 from models_admin.backends.http_client import EngineHttp
@@ -24,15 +23,8 @@ class SGLang:
         self._http = EngineHttp(endpoint)
         self._served = serving.Served(self._http)
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Item, None]:
-        try:
-            await self._served.require(request.model)
-            async with aclosing(await serving.answer_items(self._http, request)) as items:
-                async for item in items:
-                    yield item
-        except BackendError:
-            self._served.forget()
-            raise
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Item, None]:
+        return serving.answer(self._http, self._served, request)
 
     async def health(self) -> Health:
         # /health makes a token each time and takes a second; /ready costs nothing, but older servers lack it.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import ClassVar
 
 from models_admin.backends import serving
-from models_admin.backends.base import BackendError, ChatRequest, Endpoint, Health, Item
+from models_admin.backends.base import ChatRequest, Endpoint, Health, Item
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.facts import EngineFacts, LoadedModel, ModelFacts, ServedModel
 from models_admin.backends.http_client import EngineHttp
@@ -26,15 +25,8 @@ class VLLM:
         self._http = EngineHttp(endpoint)
         self._served = serving.Served(self._http)
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[Item, None]:
-        try:
-            await self._served.require(request.model)
-            async with aclosing(await serving.answer_items(self._http, request)) as items:
-                async for item in items:
-                    yield item
-        except BackendError:
-            self._served.forget()
-            raise
+    def chat(self, request: ChatRequest) -> AsyncGenerator[Item, None]:
+        return serving.answer(self._http, self._served, request)
 
     async def health(self) -> Health:
         return await serving.health_of(self._http, "/health")

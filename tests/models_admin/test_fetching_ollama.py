@@ -51,7 +51,7 @@ async def test_success_and_the_pinned_digest_make_it_pulled(ollama: OllamaServer
     [
         ([{"error": "pull model manifest: file does not exist"}], "model_missing"),
         ([{"error": "digest mismatch, file must be downloaded again: want sha256:1, got sha256:2"}], "digest_differs"),
-        ([{"error": "write /root/.ollama/models/blobs/x: no space left on device"}], "disk_full"),
+        ([{"error": "write /models/blobs/x: no space left on device"}], "disk_full"),
         ([{"status": "writing manifest"}], "engine_broke_off"),
         ([], "engine_broke_off"),
     ],
