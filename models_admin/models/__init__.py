@@ -1,8 +1,8 @@
 """Machines: hosts, runner leases, engines, the catalogue, files, what is deployed, prices and the audit."""
 
 from models_admin.models.catalogue import Artifact, CatalogueModel, PullJob, StoredArtifact
-from models_admin.models.deployments import Deployment, RateCard, SlotLease
-from models_admin.models.hosts import Engine, EngineChange, Host, Worker
+from models_admin.models.deployments import Deployment, Launch, Measurement, Pin, RateCard, SlotLease
+from models_admin.models.hosts import Engine, EngineChange, Host, JoinCode, Worker
 from models_admin.models.records import AuditEntry, PriceRow
 
 __all__ = [
@@ -13,6 +13,10 @@ __all__ = [
     "Engine",
     "EngineChange",
     "Host",
+    "JoinCode",
+    "Launch",
+    "Measurement",
+    "Pin",
     "PriceRow",
     "PullJob",
     "RateCard",

@@ -89,7 +89,8 @@ class StoredArtifact(models.Model):
 class PullJob(models.Model):
     """One wish to have an artifact's files on a host, however many ask for it. Moves are guarded by `attempt`.
 
-    `done_bytes` and `bytes_per_second` as last told; `seen_at` is renewed with each word of the agent.
+    `done_bytes` and `bytes_per_second` as last told; `seen_at` is renewed with each word of the agent. `then_warm`:
+    what is deployed of these files on that host is loaded when they are there.
     """
 
     class State(models.TextChoices):
@@ -106,6 +107,7 @@ class PullJob(models.Model):
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.PLANNED)
     attempt = models.PositiveIntegerField(_("attempt"), default=0)
     asked_by = models.JSONField(_("asked by"), default=list)
+    then_warm = models.BooleanField(_("then warm"), default=False)
     total_bytes = models.BigIntegerField(_("bytes"), null=True)
     done_bytes = models.BigIntegerField(_("bytes there"), default=0)
     bytes_per_second = models.BigIntegerField(_("bytes/s"), default=0)

@@ -12,7 +12,9 @@ from django.utils.translation import gettext_lazy as _
 class Host(models.Model):
     """A machine. The box on which the site runs is the first one.
 
-    `inventory` is what its agent said of it at `seen_at` (shape: `inventory.Inventory`).
+    `inventory` is what its agent said of it at `seen_at` (shape: `inventory.Inventory`). `address` is where its
+    engines are reached from the site's machine; '' = loopback, they share it. `secret` (encrypted) is known to its
+    agent too: the keys of engines that it launches derive from it. `broker_digest`: SHA-256 of its password for Redis.
     """
 
     name = models.CharField(_("name"), max_length=80, unique=True)
@@ -20,6 +22,10 @@ class Host(models.Model):
     seen_at = models.DateTimeField(_("seen"), null=True)
     inventory = models.JSONField(default=dict, editable=False)
     is_draining = models.BooleanField(default=False)
+    address = models.CharField(_("address"), max_length=60, blank=True, default="")
+    memory_limit_bytes = models.BigIntegerField(_("memory for models"), null=True, blank=True)
+    secret = models.TextField(blank=True, default="", editable=False)
+    broker_digest = models.CharField(max_length=64, blank=True, default="", editable=False)
 
     class Meta:
         verbose_name = _("host")
@@ -27,6 +33,24 @@ class Host(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class JoinCode(models.Model):
+    """Lets one machine join as a host, once. Only its digest is kept."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    made_by = models.CharField(_("made by"), max_length=150)
+    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+    expires_at = models.DateTimeField(_("expires"))
+    used_at = models.DateTimeField(_("used"), null=True)
+    host = models.ForeignKey(Host, models.SET_NULL, null=True, related_name="join_codes", verbose_name=_("host"))
+
+    class Meta:
+        verbose_name = _("join code")
+        verbose_name_plural = _("join codes")
+
+    def __str__(self) -> str:
+        return f"{self.made_by} {self.created_at:%Y-%m-%d}"
 
 
 class Worker(models.Model):
