@@ -1,4 +1,4 @@
-"""Forms of the door: sign in, set up."""
+"""Forms of the door: sign in, sign up."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class ChangePasswordForm(PasswordChangeForm):
         _dress(self)
 
 
-class SetupForm(BaseUserCreationForm):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Name and password of the first admin."""
+class SignUpForm(BaseUserCreationForm):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Name and password of somebody new: the first admin, or whoever was invited."""
 
     class Meta:
         model = User

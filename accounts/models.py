@@ -52,6 +52,26 @@ class SetupLink(models.Model):
     used_at = models.DateTimeField(null=True)
 
 
+class Invitation(models.Model):
+    """A link by which so many people may still sign up by themselves, into a group; only its SHA-256 is kept."""
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    group = models.ForeignKey(
+        Group, models.CASCADE, null=True, blank=True, related_name="invitations", verbose_name=_("group")
+    )
+    uses_left = models.PositiveIntegerField(_("people left"))
+    expires_at = models.DateTimeField(_("expires"))
+    made_by = models.CharField(_("made by"), max_length=150, editable=False)
+    created_at = models.DateTimeField(_("made"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+
+    def __str__(self) -> str:
+        return f"{self.made_by} {self.created_at:%Y-%m-%d}"
+
+
 class ApiToken(models.Model):
     """A script's key. Only its SHA-256 is kept; `prefix` lets its owner recognise it."""
 

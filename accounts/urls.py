@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts import views
+from accounts import join_view, views
 
 urlpatterns = [
     path("signin/", views.SignIn.as_view(), name="signin"),
     path("signout/", views.SignOut.as_view(), name="signout"),
     path("password/", views.ChangePassword.as_view(), name="password"),
     path("setup/<str:token>/", views.set_up, name="setup"),
+    path("join/<str:token>/", join_view.join, name="join"),
     path("language/", views.set_language, name="language"),
     path("theme/", views.set_theme, name="theme"),
 ]

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from django.views.i18n import set_language as remember_language
 
 from accounts import setup_link
-from accounts.forms import ChangePasswordForm, SetupForm, SignInForm
+from accounts.forms import ChangePasswordForm, SignInForm, SignUpForm
 from accounts.models import User
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -55,7 +55,7 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
     """The one-time link: makes the first admin and signs him in."""
     if not setup_link.is_open(token):
         return render(request, "accounts/setup_gone.html", status=404)
-    form = SetupForm(request.POST or None)
+    form = SignUpForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         return render(request, "accounts/setup.html", {"form": form})
     user = setup_link.redeem(token, username=form.cleaned_data["username"], password=form.cleaned_data["password1"])

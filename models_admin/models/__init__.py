@@ -2,6 +2,7 @@
 
 from models_admin.models.catalogue import Artifact, CatalogueModel, PullJob, StoredArtifact
 from models_admin.models.deployments import Deployment, Launch, Measurement, Pin, RateCard, SlotLease
+from models_admin.models.first_run import FirstRun
 from models_admin.models.hosts import Engine, EngineChange, Host, JoinCode, Worker
 from models_admin.models.records import AuditEntry, PriceRow
 
@@ -12,6 +13,7 @@ __all__ = [
     "Deployment",
     "Engine",
     "EngineChange",
+    "FirstRun",
     "Host",
     "JoinCode",
     "Launch",

@@ -41,6 +41,7 @@ MATRIX = {
     "signout": Row(PUBLIC, {}),
     "password": Row(SIGNED_IN),
     "setup": Row(GONE, arguments={"token": "unknown"}),
+    "join": Row(GONE, arguments={"token": "unknown"}),
     "language": Row(PUBLIC, {"language": "en"}),
     "theme": Row(SIGNED_IN, {"theme": "dark"}),
     "new-chat": Row(SIGNED_IN),
