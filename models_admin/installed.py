@@ -70,9 +70,9 @@ class Installed:
 
     def _ask(self, name: str, path: Path) -> str:
         known = KNOWN[name]
-        interpreter = _interpreter(path) if known.is_script else None
-        if interpreter:
-            told = self._run([interpreter, "-I", "-c", _OF_SCRIPT, name]).strip()
+        python = interpreter(path) if known.is_script else None
+        if python:
+            told = self._run([python, "-I", "-c", _OF_SCRIPT, name]).strip()
             if _PLAIN.fullmatch(told):
                 return told[:MAX_VERSION]
         found = known.version.search(self._run([str(path), *known.words]))
@@ -102,7 +102,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.communicate()
 
 
-def _interpreter(path: Path) -> str | None:
+def interpreter(path: Path) -> str | None:
     """The Python that a script names in its first line."""
     try:
         with path.open("rb") as file:
