@@ -115,8 +115,9 @@ def can(model_key: str, ability: str) -> bool:
 
 
 def warm_deployments(model_key: str) -> list[Deployment]:
+    """Those that take answers now: one that is being measured takes none for the moment."""
     return list(
-        Deployment.objects.filter(artifact__model__key=model_key, state=Deployment.State.WARM)
+        Deployment.objects.filter(artifact__model__key=model_key, state=Deployment.State.WARM, stage="")
         .select_related("engine", "artifact")
         .order_by("pk")
     )
@@ -129,7 +130,11 @@ class NoSlotFree(Exception):
 def take_slots(deployment: Deployment, holders: Sequence[uuid.UUID]) -> None:
     """Lease the lowest free slots, one to each holder. Raises NoSlotFree, or IntegrityError where another leader
     chose the same number at the same moment; call it inside a transaction, which then takes all back.
+
+    The row is locked: whoever unloads it locks it too, and then either sees these leases or keeps us from them.
     """
+    if not Deployment.objects.select_for_update().filter(pk=deployment.pk, state=Deployment.State.WARM, stage=""):
+        raise NoSlotFree
     taken = set(SlotLease.objects.filter(deployment=deployment).values_list("number", flat=True))
     free = [number for number in range(1, deployment.slots + 1) if number not in taken]
     if len(free) < len(holders):
@@ -146,6 +151,9 @@ def keep_slots_of(holders: QuerySet[Any]) -> None:
 
 
 def give_slot_back(holder: uuid.UUID) -> None:
+    """Its deployment is idle from now on, if nobody else uses it."""
+    used = SlotLease.objects.filter(holder=holder).values("deployment")
+    Deployment.objects.filter(pk__in=used).update(last_used_at=Now())
     SlotLease.objects.filter(holder=holder).delete()
 
 

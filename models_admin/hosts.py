@@ -8,10 +8,9 @@ from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from models_admin import fleet, inventory
-from models_admin.inventory import Inventory
+from models_admin.inventory import LOOK_SECONDS, Inventory
 from models_admin.models import Host
 
-LOOK_SECONDS = 10.0
 GONE_SECONDS = 30
 assert GONE_SECONDS >= 3 * LOOK_SECONDS
 
@@ -33,6 +32,11 @@ def with_silence() -> QuerySet[Host]:
     is_silent = Q(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS))
     is_gone = Case(When(is_silent, then=Value(True)), default=Value(False), output_field=BooleanField())
     return Host.objects.annotate(is_gone=is_gone).order_by("pk")
+
+
+def gone() -> QuerySet[Host]:
+    """Those that have spoken once, and not for 30 s."""
+    return Host.objects.filter(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS))
 
 
 def seen(host: Host) -> Inventory | None:

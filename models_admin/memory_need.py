@@ -1,4 +1,4 @@
-"""What a deployment would take of its host's memory, by what is known: measured, reckoned, or its files and a little."""
+"""What a deployment would take of its host's memory: as measured, as reckoned, or its files and a little."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def of(deployment: Deployment, cards: Sequence[Card], *, has_gpu: bool, launch: 
     """None where nothing is known of its size. `launch` is that of a deployment that is not stored yet."""
     launch = launch or getattr(deployment, "launch", None)
     if has_gpu and launch and launch.program in TAKEN_SHARE:
-        flags = {name: value for name, value in launch.flags}
+        flags: dict[str, str] = dict(launch.flags)
         share = float(flags.get(UTILISATION[launch.program]) or TAKEN_SHARE[launch.program])
         count = int(flags.get(TENSOR_PARALLEL) or 1)
         # Cards of one machine are alike almost always; the largest is what would hold.

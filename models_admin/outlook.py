@@ -1,4 +1,4 @@
-"""What it would mean to have a model warm on a host: whether it fits, what has to go, how long it takes. From tables."""
+"""What it means to have a model warm on a host: whether it fits, what has to go, how long it takes. From tables."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Look:
         self.deployments = {row.pk: row for row in rows.order_by("pk")}
         self._busy = set(SlotLease.objects.values_list("deployment_id", flat=True))
         self._pins = _pins()
-        self._gone = {host.pk for host in hosts.with_silence() if host.is_gone}  # type: ignore[attr-defined]
+        self._gone = set(hosts.gone().values_list("pk", flat=True))
         self._stored = {(row.host_id, row.artifact_id): row.state for row in StoredArtifact.objects.all()}
 
     def for_model(self, model_key: str) -> Outlook | None:
@@ -124,12 +124,13 @@ class Look:
             deployment.launch = Launch(program=kind, flags=list(flags))
         return self.of(deployment)
 
-    def of(self, deployment: Deployment) -> Outlook:
+    def of(self, deployment: Deployment, *, is_retry: bool = False) -> Outlook:
+        """`is_retry`: as if it had not failed."""
         host = deployment.engine.host
         cards, has_gpu = self._cards(host)
         need = memory_need.of(deployment, cards, has_gpu=has_gpu)
         found = self.room_for(deployment)
-        verdict = self._verdict(deployment, found)
+        verdict = self._verdict(deployment, found, is_retry=is_retry)
         about = found if isinstance(found, Room) else EMPTY_ROOM
         unloads = tuple(self.deployments[each] for each in about.unloads)
         return Outlook(
@@ -154,7 +155,7 @@ class Look:
     def is_pinned(self, deployment: Deployment) -> bool:
         return deployment.pk in self._pins
 
-    def _verdict(self, row: Deployment, found: Room | NoRoom) -> Verdict:
+    def _verdict(self, row: Deployment, found: Room | NoRoom, *, is_retry: bool) -> Verdict:
         if row.state == State.WARM:
             return Verdict.WARM
         if row.engine.host_id in self._gone:
@@ -164,7 +165,7 @@ class Look:
         if not is_loadable(row):
             return Verdict.FAILED if row.state == State.FAILED else Verdict.NOT_OURS
         stopped = {State.FAILED: Verdict.FAILED, State.QUARANTINED: Verdict.QUARANTINED}.get(State(row.state))
-        return stopped or self._of_files(row) or _of_room(found)
+        return (None if is_retry else stopped) or self._of_files(row) or _of_room(found)
 
     def _of_files(self, row: Deployment) -> Verdict | None:
         """None where they are there, or where nobody pulls them for us."""
@@ -181,21 +182,12 @@ class Look:
         told = hosts.seen(host)
         if told is None:
             return [], False
-        ours = self._ours(host, but)
-        if told.gpus:
-            total = sum(card.total_bytes for card in told.gpus)
-            taken = {index: ours * card.total_bytes // max(1, total) for index, card in enumerate(told.gpus)}
-            cards = [
-                Card(card.total_bytes, max(0, min(card.free_bytes, card.total_bytes - taken[index])))
-                for index, card in enumerate(told.gpus)
-            ]
-            return cards, True
-        total = min(told.memory_total_bytes, host.memory_limit_bytes or told.memory_total_bytes)
-        return [Card(total, max(0, min(told.memory_free_bytes, total - ours)))], False
-
-    def _ours(self, host: Host, but: Deployment | None) -> int:
-        has_gpu = bool((told := hosts.seen(host)) and told.gpus)
-        return sum(memory_need.bytes_of(row, has_gpu=has_gpu) or 0 for row in self._in_memory(host, but))
+        cards = [Card(card.total_bytes, card.free_bytes) for card in told.gpus]
+        if not cards:
+            total = min(told.memory_total_bytes, host.memory_limit_bytes or told.memory_total_bytes)
+            cards = [Card(total, min(told.memory_free_bytes, total))]
+        residents = [self._resident(row, cards, bool(told.gpus)) for row in self._in_memory(host, but)]
+        return room.without(cards, residents), bool(told.gpus)
 
     def _in_memory(self, host: Host, but: Deployment | None) -> list[Deployment]:
         here = (row for row in self.deployments.values() if row.engine.host_id == host.pk and row.state in IN_MEMORY)
@@ -206,7 +198,7 @@ class Look:
         used = row.last_used_at or row.state_since or timezone.now()
         return Resident(
             row.pk,
-            memory_need.bytes_of(row, has_gpu=has_gpu) or 0,
+            need.bytes * (need.cards or 1) if (need := memory_need.of(row, cards, has_gpu=has_gpu)) else 0,
             used.timestamp(),
             is_busy=row.pk in self._busy or row.state == State.STARTING or bool(row.stage),
             is_pinned=self.is_pinned(row) or not is_loadable(row),

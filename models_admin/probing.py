@@ -13,14 +13,16 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.db import DatabaseError
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from models_admin import engine_facts, secrets
+from models_admin import engine_facts, on_demand_engines, secrets, warm_notes
 from models_admin.backends.base import BackendError, Endpoint, Health, Overloaded
+from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.drivers import open_driver
 from models_admin.models import Deployment, Engine
 
@@ -96,14 +98,24 @@ class Prober:
             log.error("%s of engine %s not noted", what, engine_id, exc_info=error)
 
     async def _ask(self, engine: _Asked) -> None:
+        asked_at = timezone.now()
         told = await health(engine.endpoint)
         await self._in_database(note_health, engine.id, told)
+        if engine.endpoint is not None and told.is_ready and CAPABILITIES[engine.endpoint.kind].load:
+            await self._note_loaded(engine.id, engine.endpoint, asked_at)
         since = time.monotonic() - self._facts_at.get(engine.id, -math.inf)
         if engine.endpoint is None or not told.is_ready:
             self._facts_at.pop(engine.id, None)  # it may come back as another one: look at once then
         elif since >= FACTS_SECONDS and ("facts", engine.id) not in self._asking:
             self._facts_at[engine.id] = time.monotonic()
             self._start("facts", engine.id, self._look(engine.id, engine.endpoint, engine.models))
+
+    async def _note_loaded(self, engine_id: int, endpoint: Endpoint, asked_at: datetime) -> None:
+        """What others load and unload there is seen with the next look."""
+        with contextlib.suppress(BackendError):
+            async with open_driver(endpoint) as driver:
+                here = {row.name: row.context_tokens for row in await driver.loaded()}
+            await self._in_database(on_demand_engines.note_loaded, engine_id, here, asked_at)
 
     async def _look(self, engine_id: int, endpoint: Endpoint, models: list[str]) -> None:
         try:
@@ -144,8 +156,16 @@ def note_health(engine_id: int, health: Health) -> None:
     engine = Engine.objects.filter(pk=engine_id).first()
     if engine is None:
         return
+    if CAPABILITIES[engine.kind].load:
+        on_demand_engines.note_health(engine, is_ready=health.is_ready, detail=health.detail)
+        return
+    if not health.is_ready:
+        warm_notes.note_silent_servers(engine)
     state, states = state_by_health(engine, health), Deployment.State
-    moved = Deployment.objects.filter(engine=engine, state__in=[states.WARM, states.STARTING, states.FAILED])
+    # A server that its host launched is warm by a token and not by its health.
+    moved = Deployment.objects.filter(
+        engine=engine, launch__isnull=True, state__in=[states.WARM, states.STARTING, states.FAILED]
+    )
     if engine.is_cloud and health.is_ready:
         # A full cloud's account looks well: what a runner was refused goes before that for a while.
         moved = moved.filter(state_since__lt=Now() - timedelta(seconds=CLOUD_RETRY_SECONDS))

@@ -14,9 +14,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from models_admin import audit, hosts, pull_orders, pull_plan, queue
+from models_admin import audit, hosts, pull_orders, pull_plan, queue, warming
 from models_admin.fleet import LOCAL_HOST
-from models_admin.models import Artifact, Host, PullJob, StoredArtifact
+from models_admin.models import Artifact, Deployment, Host, PullJob, StoredArtifact
 from models_admin.pull_orders import End, PullOrder, Step, StopOrder, Wanted
 
 State: TypeAlias = PullJob.State
@@ -31,12 +31,15 @@ class PullError(Exception):
     """Why this cannot be pulled, or not be moved like that, as a sentence for whoever asked."""
 
 
-def ask(artifact: Artifact, host: Host, *, by: str) -> PullJob:
-    """The open job for these files, made where there is none. `by` is a user name. Raises PullError."""
+def ask(artifact: Artifact, host: Host, *, by: str, then_warm: bool = False) -> PullJob:
+    """The open job for these files, made where there is none. `by` is a user name. Raises PullError.
+
+    `then_warm`: what is deployed of them on that host is loaded when they are there; one who asks for it is enough.
+    """
     if why := pull_plan.why_not(artifact, host):
         raise PullError(why)
     with transaction.atomic():
-        return _ask(artifact, host, by)
+        return _ask(artifact, host, by, then_warm)
 
 
 def pause(job: PullJob, *, by: str, why: str = "") -> PullJob:
@@ -58,7 +61,7 @@ def retry(job: PullJob, *, by: str) -> PullJob:
     """A job for the same files: bytes at hand are gone on from. Raises PullError."""
     if job.state not in (State.FAILED, State.CANCELLED):
         raise PullError(_told(job))
-    return ask(job.stored.artifact, job.stored.host, by=by)
+    return ask(job.stored.artifact, job.stored.host, by=by, then_warm=job.then_warm)
 
 
 def note_step(job_id: int, attempt: int, step: Step) -> None:
@@ -95,6 +98,19 @@ def note_end(job_id: int, attempt: int, end: End) -> None:
         _note_files(job, end, is_good=is_good)
         after = job.reason or job.state
         audit.record("", "pull_ended", job.stored, before=State.RUNNING, after=after, why=job.detail)
+    if is_good and job.then_warm:
+        _warm(job)
+
+
+def _warm(job: PullJob) -> None:
+    """What waited for these files. One that has no room now is loaded when somebody asks for it."""
+    by = job.asked_by[0] if job.asked_by else ""
+    rows = Deployment.objects.filter(artifact=job.stored.artifact, engine__host=job.stored.host)
+    for row in rows.filter(state=Deployment.State.STOPPED).select_related("engine"):
+        try:
+            warming.warm(row, by=by, why=_("asked for with its pull"))
+        except warming.WarmError as error:
+            Deployment.objects.filter(pk=row.pk).update(detail=str(error)[:300], reason="no_room_after_pull")
 
 
 def sweep() -> int:
@@ -123,7 +139,7 @@ def _send_again(job_id: int, attempt: int) -> int:
     return 1
 
 
-def _ask(artifact: Artifact, host: Host, by: str) -> PullJob:
+def _ask(artifact: Artifact, host: Host, by: str, then_warm: bool) -> PullJob:
     stored, _is_new = StoredArtifact.objects.get_or_create(host=host, artifact=artifact)
     # Whoever asks at the same moment waits here for the job that he then finds.
     stored = StoredArtifact.objects.select_for_update().get(pk=stored.pk)
@@ -131,14 +147,16 @@ def _ask(artifact: Artifact, host: Host, by: str) -> PullJob:
         raise PullError(_("%(model)s is there already.") % {"model": artifact.ref})
     job = stored.jobs.filter(state__in=PullJob.OPEN).first()
     if job is None:
-        job = PullJob.objects.create(stored=stored, attempt=1, asked_by=[by], total_bytes=artifact.bytes)
+        job = PullJob.objects.create(
+            stored=stored, attempt=1, asked_by=[by], total_bytes=artifact.bytes, then_warm=then_warm
+        )
         stored.state = Files.PULLING
         stored.save(update_fields=["state"])
         _send(job)
         audit.record(by, "pull", stored, after=State.PLANNED)
-    elif by not in job.asked_by:
-        job.asked_by = [*job.asked_by, by]
-        job.save(update_fields=["asked_by"])
+    elif by not in job.asked_by or (then_warm and not job.then_warm):
+        job.asked_by, job.then_warm = [*job.asked_by, *({by} - set(job.asked_by))], job.then_warm or then_warm
+        job.save(update_fields=["asked_by", "then_warm"])
         audit.record(by, "pull", stored, before=job.state, after=job.state)
     return job
 
@@ -172,6 +190,11 @@ def _note_files(job: PullJob, end: End, *, is_good: bool) -> None:
     StoredArtifact.objects.filter(pk=job.stored_id).update(
         state=state, path=path, verified_at=Now() if is_good else None
     )
+
+
+def discard(job: PullJob) -> None:
+    """Tell the host to remove what a job that has ended brought."""
+    queue.stop_pull(job.stored.host.queue, StopOrder(job.pk, job.attempt, _wanted(job.stored), discard=True))
 
 
 def _send(job: PullJob) -> None:

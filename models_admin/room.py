@@ -28,7 +28,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Resident:
-    """A deployment in memory. `cards` it lies on, () = spread over all. `used_at` only orders: smaller is longer ago."""
+    """A deployment in memory. `cards` it lies on, () = all. `used_at` only orders: smaller is longer ago."""
 
     id: int
     bytes: int
@@ -70,6 +70,18 @@ def make_room(need: Need, cards: Sequence[Card], residents: Sequence[Resident]) 
     return NoRoom(_why(need, cards, residents))
 
 
+def without(cards: Sequence[Card], residents: Sequence[Resident]) -> list[Card]:
+    """The cards with no more free than their total less what is known to lie there: a look at them may be old."""
+    taken = [0.0] * len(cards)
+    for resident in residents:
+        for index in (on := _on(resident, cards)):
+            taken[index] += resident.bytes / len(on)
+    return [
+        Card(card.total, max(0, min(card.free, card.total - round(used))))
+        for card, used in zip(cards, taken, strict=True)
+    ]
+
+
 def _least(need: Need, cards: Sequence[Card], gone: list[Resident]) -> Room:
     """The last one made it fit; of those before it the most recently used that need not go may stay."""
     for resident in reversed(gone[:-1]):
@@ -98,7 +110,10 @@ def _fits(need: Need, cards: Sequence[Card], gone: Collection[Resident]) -> bool
 def _free(cards: Sequence[Card], gone: Collection[Resident]) -> list[float]:
     free = [float(card.free) for card in cards]
     for resident in gone:
-        on = [index for index in resident.cards if index < len(cards)] or range(len(cards))
-        for index in on:
+        for index in (on := _on(resident, cards)):
             free[index] = min(free[index] + resident.bytes / len(on), cards[index].total)
     return free
+
+
+def _on(resident: Resident, cards: Sequence[Card]) -> Sequence[int]:
+    return [index for index in resident.cards if index < len(cards)] or range(len(cards))

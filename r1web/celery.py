@@ -11,3 +11,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "r1web.settings")
 app = Celery("r1web")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(related_name="agent_tasks")  # a runner is the agent of its machine
+app.autodiscover_tasks(related_name="runner_tasks")

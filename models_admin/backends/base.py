@@ -273,3 +273,7 @@ class Pulls(Protocol):
     def pull(self, model: str) -> AsyncGenerator[PullStep, None]:
         """Steps until the model is there, verified by the engine; closing the generator pauses the download."""
         ...
+
+    async def delete(self, model: str) -> None:
+        """Remove its files. Raises ModelMissing where there are none."""
+        ...

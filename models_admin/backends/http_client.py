@@ -81,11 +81,13 @@ class EngineHttp:
             raise BadRequest(f"{path} answered no object")
         return answer
 
-    async def ask_bytes(self, path: str, body: dict[str, Any] | None = None, *, seconds: float | None = None) -> bytes:
+    async def ask_bytes(
+        self, path: str, body: dict[str, Any] | None = None, *, seconds: float | None = None, method: str = ""
+    ) -> bytes:
         """The bytes of a whole answer; `seconds` for all of it, by default the limit of a question."""
         with self._told_as_ours():
             request = self._client.build_request(
-                "GET" if body is None else "POST",
+                method or ("GET" if body is None else "POST"),
                 path,
                 content=None if body is None else msgspec.json.encode(body),
                 headers={"Connection": "close", "Content-Type": "application/json"},

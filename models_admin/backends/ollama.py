@@ -135,6 +135,9 @@ class Ollama:
         if not is_whole:
             raise BrokeOff("the pull ended early")
 
+    async def delete(self, model: str) -> None:
+        await self._http.ask_bytes("/api/delete", {"model": model}, method="DELETE")
+
     async def aclose(self) -> None:
         await self._http.aclose()
 

@@ -228,6 +228,8 @@ def _body(request: ChatRequest) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": request.model,
         "stream": True,
+        # Each request sets anew how long the model stays; when it goes is the site's to say.
+        "keep_alive": -1,
         "options": {name: value for name, value in options.items() if value is not None},
         # Else it cuts the beginning of the conversation away without a word.
         "truncate": False,

@@ -1,0 +1,132 @@
+"""Deploying a model's files on a host: on its Ollama, or on a server that the host launches itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from models_admin import audit, catalogue, engine_keys, hosts, launch_flags, memory_fit, pull_plan, secrets, warm_orders
+from models_admin.models import Artifact, Deployment, Engine, Host, Launch
+
+FIRST_PORT, LAST_PORT = 18_100, 18_999
+USUAL_SLOTS = 4
+MOST_SLOTS, LEAST_CONTEXT, MOST_CONTEXT = 512, 256, 1_048_576
+LAUNCHED = (Engine.Kind.VLLM, Engine.Kind.SGLANG, Engine.Kind.LLAMA_CPP)
+
+
+class DeployError(Exception):
+    """Why this cannot be deployed like that, as a sentence for whoever asked."""
+
+
+def deploy(
+    artifact: Artifact,
+    host: Host,
+    *,
+    by: str,
+    kind: str = "",
+    context: int = 0,
+    slots: int = 0,
+    flags: Iterable[tuple[str, str]] = (),
+    gpus: Sequence[int] = (),
+    idle_seconds: int | None = None,
+) -> Deployment:
+    """The stopped deployment of these files there, made where there is none. Raises DeployError.
+
+    `kind` '' is what such files usually run on; 0 for `context` (tokens per slot) and `slots` the usual ones. What is
+    deployed already keeps its settings while it is in memory.
+    """
+    kind = kind or usual_kind(artifact, host)
+    context, slots = _sizes(artifact, context, slots)
+    try:
+        checked = launch_flags.check(kind, list(flags)) if kind in LAUNCHED else ()
+    except launch_flags.FlagRefused as error:
+        raise DeployError(str(error)) from error
+    if unknown := [number for number in gpus if not _has_card(host, number)]:
+        raise DeployError(_("%(host)s has no GPU %(number)d.") % {"host": host.name, "number": unknown[0]})
+    with transaction.atomic():
+        # Two who deploy at once get one deployment, and two deployments two ports.
+        Host.objects.select_for_update().get(pk=host.pk)
+        row = _known(artifact, host, kind)
+        if row is None:
+            row = _made(artifact, host, kind)
+            audit.record(by, "deploy", row, after=f"{context} × {slots}")
+        elif row.state in (Deployment.State.WARM, Deployment.State.STARTING, Deployment.State.DRAINING):
+            return row
+        row.context_tokens, row.slots, row.idle_seconds = context, slots, idle_seconds
+        row.expected_bytes = None
+        row.save(update_fields=["context_tokens", "slots", "idle_seconds", "expected_bytes"])
+        if kind in LAUNCHED:
+            Launch.objects.filter(deployment=row).update(flags=[list(pair) for pair in checked], gpus=list(gpus))
+    return Deployment.objects.select_related("engine__host", "artifact__model", "launch").get(pk=row.pk)
+
+
+def usual_kind(artifact: Artifact, host: Host) -> str:
+    """Raises DeployError where nothing on that host runs such files."""
+    if artifact.source == Artifact.Source.OLLAMA:
+        return Engine.Kind.OLLAMA
+    if artifact.source == Artifact.Source.GGUF or artifact.ref.lower().endswith(".gguf"):
+        return Engine.Kind.LLAMA_CPP
+    told = hosts.seen(host)
+    programs = {program.name for program in told.programs} if told else set()
+    for kind in (Engine.Kind.VLLM, Engine.Kind.SGLANG):
+        if kind.value in programs:
+            return kind
+    raise DeployError(
+        _("%(host)s has neither vLLM nor SGLang, which %(model)s would run on. Take a GGUF of it, or install one.")
+        % {"host": host.name, "model": artifact.ref}
+    )
+
+
+def _sizes(artifact: Artifact, context: int, slots: int) -> tuple[int, int]:
+    card = catalogue.first_of((artifact.model.key, artifact.ref))
+    longest = card.context if card else MOST_CONTEXT
+    context, slots = context or min(memory_fit.USUAL_CONTEXT, longest), slots or USUAL_SLOTS
+    if not LEAST_CONTEXT <= context <= longest:
+        raise DeployError(
+            _("The context must be %(least)d to %(most)d tokens.") % {"least": LEAST_CONTEXT, "most": longest}
+        )
+    if not 1 <= slots <= MOST_SLOTS:
+        raise DeployError(_("Answers at once must be 1 to %(most)d.") % {"most": MOST_SLOTS})
+    return context, slots
+
+
+def _has_card(host: Host, number: int) -> bool:
+    told = hosts.seen(host)
+    return told is not None and 0 <= number < len(told.gpus)
+
+
+def _known(artifact: Artifact, host: Host, kind: str) -> Deployment | None:
+    rows = Deployment.objects.filter(artifact=artifact, engine__host=host, engine__kind=kind)
+    if kind in LAUNCHED:
+        rows = rows.filter(launch__isnull=False)
+    return rows.order_by("pk").first()
+
+
+def _made(artifact: Artifact, host: Host, kind: str) -> Deployment:
+    engine = _launched_engine(host, kind) if kind in LAUNCHED else pull_plan.ollama_of(host)
+    if engine is None or kind not in (*LAUNCHED, Engine.Kind.OLLAMA):
+        raise DeployError(_("No Ollama is attached on %(host)s.") % {"host": host.name})
+    row = Deployment.objects.create(
+        engine=engine, artifact=artifact, context_tokens=LEAST_CONTEXT, slots=1, state=Deployment.State.STOPPED
+    )
+    if engine.is_launched:
+        Launch.objects.create(deployment=row, program=kind, port=int(engine.base_url.rpartition(":")[2]))
+        engine.secret = secrets.encrypt(engine_keys.key_of(engine_keys.secret_of(host), row.pk))
+        engine.save(update_fields=["secret"])
+    return row
+
+
+def _launched_engine(host: Host, kind: str) -> Engine:
+    address = host.address or warm_orders.LOOPBACK
+    taken = set(Engine.objects.filter(host=host).values_list("base_url", flat=True))
+    for port in range(FIRST_PORT, LAST_PORT + 1):
+        url = f"http://{address}:{port}"
+        if url not in taken:
+            try:
+                with transaction.atomic():
+                    return Engine.objects.create(host=host, kind=kind, base_url=url, is_launched=True)
+            except IntegrityError:
+                continue
+    raise DeployError(_("%(host)s has no port left for another server.") % {"host": host.name})
