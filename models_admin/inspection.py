@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pynvml
 
-from models_admin import gpus
+from models_admin import gpus, inventory
 from models_admin.backends.base import BackendError, Endpoint
 from models_admin.backends.detect import detect
 from models_admin.installed import Installed
@@ -25,8 +25,7 @@ ENGINES_SECONDS = 60.0
 DETECT_SECONDS = 20.0
 # A program or an engine that hangs holds up no heartbeat: what it says later stands in the next look.
 PATIENCE_SECONDS = 3.0
-# Where Ollama, vLLM, llama.cpp and SGLang listen when nobody says otherwise.
-USUAL_PORTS = (11434, 8000, 8080, 30000)
+USUAL_PORTS = tuple(inventory.USUAL_PORTS.values())
 # vLLM's and Ollama's workers are children, or children's children, of the process that listens.
 MOST_PARENTS = 4
 

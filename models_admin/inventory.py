@@ -9,6 +9,11 @@ from typing import Any
 
 import msgspec
 
+# How often an agent looks at its machine, and says so: that is its sign of life, too.
+LOOK_SECONDS = 10.0
+# Where engines listen when nobody says otherwise, by their kind.
+USUAL_PORTS = {"ollama": 11434, "vllm": 8000, "llama.cpp": 8080, "sglang": 30000}
+
 
 class GpuProcess(msgspec.Struct, frozen=True):
     """A process that holds memory of a card; 0 bytes where the driver does not tell. `ports` it or a parent serves."""

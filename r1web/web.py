@@ -8,7 +8,7 @@ import re
 import sys
 from typing import Any
 
-SETUP_TOKEN = re.compile("/setup/[^/?]+/?")
+LINK_TOKEN = re.compile("/(setup|join)/[^/?]+/?")
 
 
 def main() -> None:
@@ -29,10 +29,10 @@ def main() -> None:
 
 
 class WithoutTokens:
-    """Keeps the set-up link out of the access log: while it is unused, whoever reads the log could use it."""
+    """Keeps set-up links and invitations out of the access log: whoever reads the log could use them."""
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
-        told = SETUP_TOKEN.sub("/setup/***/", str(details["path"]))
+        told = LINK_TOKEN.sub(r"/\1/***/", str(details["path"]))
         super().log_action(protocol, action, {**details, "path": told})  # type: ignore[misc]
 
 
