@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,39 @@ from live.doorbell import Bell
 
 LINE, CONTROL, LIVE, USER = "r1:line", "r1:ctl", "r1:live", "r1:user"
 PLACE, STAGE, ENDED = "w", "s", "x"  # kinds of news beside the entries of a log
+
+
+class Why(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an answer waits: a code, and what its sentence names.
+
+    `key` and `model` are the model waited for, `host` its machine, `other` the model that makes room for it ('' where
+    readers may not know its name), `detail` a word of `warm_words`. `percent` of the load is done; `seconds` until its
+    first token, by its last load; `until` in ms since the epoch.
+    """
+
+    code: str = ""
+    key: str = ""
+    model: str = ""
+    host: str = ""
+    other: str = ""
+    detail: str = ""
+    percent: int | None = None
+    seconds: int | None = None
+    until: int | None = None
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """All but the code, as far as it is known."""
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        told.pop("code", None)
+        return told
+
+
+class Place(msgspec.Struct, frozen=True):
+    """How many are ahead of an answer, and why it waits."""
+
+    ahead: int
+    why: Why
 
 
 def line() -> Bell:
@@ -38,6 +72,16 @@ def ended(generation_id: uuid.UUID) -> Bell:
     return live([[str(generation_id), 0, 0, 0, ENDED, "", 0]])
 
 
-def places(places_: Mapping[str, tuple[int, str]]) -> Bell:
-    """For followers: how many are ahead of each generation, and the code of why it waits."""
-    return live([[key, 0, 0, 0, PLACE, reason, ahead] for key, (ahead, reason) in places_.items()])
+def places(places_: Mapping[str, Place]) -> Bell:
+    """For followers: how many are ahead of each generation, and why it waits."""
+    return live(
+        [[key, 0, 0, 0, PLACE, msgspec.json.encode(each.why).decode(), each.ahead] for key, each in places_.items()]
+    )
+
+
+def place(told: str, ahead: int) -> Place:
+    """What `places` told of one; a runner of another version may tell what is not known here."""
+    try:
+        return Place(ahead, msgspec.json.decode(told, type=Why))
+    except msgspec.DecodeError:
+        return Place(ahead, Why())

@@ -1,4 +1,4 @@
-"""The box as members see it: machines, models, how fast, how full, and who waits as numbers only. From tables."""
+"""The box as members see it: machines, models, how fast, how full, what is pinned, and who waits. From tables."""
 
 from __future__ import annotations
 
@@ -14,20 +14,32 @@ from django.utils.translation import gettext as _
 
 from accounts import rights
 from accounts.models import User
-from chat import pace, waiting
-from chat.pace import Pace, Waiting
-from models_admin import engine_facts, fleet, host_view
+from chat import box_line, cold_models, pace
+from chat.box_line import Queue
+from chat.pace import Pace
+from models_admin import engine_facts, fleet, host_view, outlook, pin_words, warm_words
 from models_admin.host_view import HostView, Load
 from models_admin.memory_drawing import memory_in_use
-from models_admin.models import CatalogueModel, Deployment, Engine
+from models_admin.models import Deployment, Engine, Pin
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a host's table."""
+    """A line of a host's table. `note` stands under the model's name: why it is not warm; `pin` until when it stays."""
 
     load: Load
     activity: str
+    pin: str = ""
+    note: str = ""
+
+    @property
+    def state(self) -> str:
+        row = self.load.deployment
+        if row.state != Deployment.State.STARTING:
+            return self.load.state
+        if row.progress is not None:
+            return _("loading, %(percent)d %%") % {"percent": row.progress}
+        return _("loading now") if row.stage in ("", "loading") else warm_words.stage(row)
 
 
 @dataclass(frozen=True)
@@ -45,16 +57,6 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Queue:
-    """Who waits for a model: how many, why, and the reader's own place (0: he does not)."""
-
-    model: str
-    count: int
-    why: str
-    place: int = 0
-
-
-@dataclass(frozen=True)
 class Box:
     hosts: tuple[Place, ...]
     clouds: tuple[Place, ...]
@@ -62,6 +64,7 @@ class Box:
     running: int
     waiting: int
     has_engine: bool
+    has_names: bool
     at: datetime
 
     @property
@@ -82,29 +85,40 @@ def box(user: User) -> Box:
     paces, line = pace.paces(timezone.now()), pace.waiting(timezone.now())
     waits = Counter(each.model for each in line)
     clouds = host_view.deployments(is_cloud=True) if rights.may_use_cloud(user) else []
-    hosts = tuple(_host(view, paces, waits) for view in host_view.own(name_of))
+    pins = _pins(box_line.may_see_names(user))
+    hosts = tuple(_host(view, paces, waits, pins) for view in host_view.own(name_of))
     return Box(
         hosts=hosts,
         clouds=tuple(_clouds(clouds, paces, waits, user)),
-        queues=tuple(_queues(user, line)),
+        queues=tuple(box_line.queues(user, line)),
         running=sum(fleet.slots_in_use().values()),
         waiting=len({each.user for each in line}),
         has_engine=Engine.objects.exists(),
+        has_names=box_line.may_see_names(user),
         at=timezone.now(),
     )
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """How full a host is, 0 to 100; None while it is silent."""
+
+    name: str
+    percent: int | None
 
 
 @dataclass(frozen=True)
 class Glance:
     """How full each host is, and who waits or is silent, in a word."""
 
-    hosts: tuple[HostView, ...]
+    hosts: tuple[Gauge, ...]
     word: str
 
 
 def glance() -> Glance:
-    hosts = tuple(host_view.own(lambda row: row.artifact.model.name))
-    silent = next((view.name for view in hosts if view.is_gone), None)
+    views = host_view.own(lambda row: row.artifact.model.name)
+    hosts = tuple(Gauge(fleet.shown_name(view.host), None if view.is_gone else view.percent) for view in views)
+    silent = next((gauge.name for gauge in hosts if gauge.percent is None), None)
     if silent:
         return Glance(hosts, _("%(host)s is silent") % {"host": silent})
     count = len({each.user for each in pace.waiting(timezone.now())})
@@ -139,9 +153,32 @@ def _namer(user: User) -> Any:
     return name_of
 
 
-def _host(view: HostView, paces: dict[int, Pace], waits: dict[str, int]) -> Place:
-    rows = tuple(Row(load, _activity(load.deployment, paces)) for load in view.loads)
-    return _place(view.name, view.kind, rows, paces, waits, view=view)
+def _host(view: HostView, paces: dict[int, Pace], waits: dict[str, int], pins: dict[int, str]) -> Place:
+    rows = tuple(_row(load, paces, pins.get(load.deployment.pk, "")) for load in view.loads)
+    return _place(fleet.shown_name(view.host), view.kind, rows, paces, waits, view=view)
+
+
+def _row(load: Load, paces: dict[int, Pace], pin: str) -> Row:
+    row = load.deployment
+    is_told = row.state in (Deployment.State.STOPPED, Deployment.State.FAILED, Deployment.State.QUARANTINED)
+    return Row(load, _activity(row, paces), pin, warm_words.reason(row) if is_told else "")
+
+
+def _pins(has_names: bool) -> dict[int, str]:
+    """Deployment → the longest of its pins in words, with its owner where names are shown."""
+    by_deployment: dict[int, list[Pin]] = {}
+    for pin in Pin.objects.filter(outlook.live_pins()):
+        by_deployment.setdefault(pin.deployment_id, []).append(pin)
+    return {pk: _pin(pin_words.holding(pins)[0], has_names) for pk, pins in by_deployment.items()}
+
+
+def _pin(pin: Pin, has_names: bool) -> str:
+    until = pin_words.pinned_until(pin) if has_names else _pinned_until(pin)
+    return _("%(pinned)s: %(reason)s") % {"pinned": until, "reason": pin.reason} if pin.reason else until
+
+
+def _pinned_until(pin: Pin) -> str:
+    return _("pinned until %(time)s") % {"time": host_view.moment(pin.ends_at)} if pin.ends_at else _("pinned")
 
 
 def _clouds(found: list[Deployment], paces: dict[int, Pace], waits: dict[str, int], user: User) -> Iterable[Place]:
@@ -185,31 +222,11 @@ def _activity(row: Deployment, paces: dict[int, Pace]) -> str:
         if not about["rate"]:
             return _("%(running)d of %(slots)d running") % about
         return _("%(running)d of %(slots)d running, %(rate)d tokens/s each") % about
+    if row.state == Deployment.State.STARTING:
+        seconds = cold_models.seconds_left(row)
+        return _("ready in about %(seconds)d s") % {"seconds": seconds} if seconds else ""
     if row.state != Deployment.State.WARM:
         return ""
     if found.ended_at is None:
         return _("idle")
     return _("idle for %(minutes)d min") % {"minutes": (timezone.now() - found.ended_at).total_seconds() // 60}
-
-
-def _queues(user: User, line: list[Waiting]) -> Iterable[Queue]:
-    waits = Counter(each.model for each in line)
-    models = {model.key: model for model in CatalogueModel.objects.filter(key__in=waits)}
-    own = [each for each in line if each.user == user.pk]
-    places = waiting.places_in_line() if own else {}
-    mine: dict[str, int] = {}
-    for each in own:
-        if each.id in places:
-            mine.setdefault(each.model, places[each.id][0] + 1)
-    for key, count in waits.most_common():
-        model = models.get(key)
-        is_shown = bool(model and (model.is_visible or user.is_staff))
-        name = model.name if model and is_shown else _("Another model")
-        yield Queue(name, count, _why(key), mine.get(key, 0))
-
-
-def _why(key: str) -> str:
-    if fleet.warm_deployments(key):
-        return _("all slots are taken")
-    is_starting = Deployment.objects.filter(artifact__model__key=key, state=Deployment.State.STARTING).exists()
-    return _("its engine is starting") if is_starting else _("no engine answers for it")

@@ -15,6 +15,7 @@ from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import User
 from chat import errors, generation, history, protocol, sessions, waiting
+from chat.bells import Place
 from chat.database import in_database
 from chat.delivery import Delivery
 from chat.generation import Ask, Submitted
@@ -138,12 +139,13 @@ class ChatConsumer(AsyncWebsocketConsumer):
         if self._delivery.is_full:
             await self._error("too_many_watched", id=id_, limit=protocol.WATCHED_PER_SOCKET)
             return
-        row, ahead = await in_database(_find, self.user, generation_id)
+        row, place = await in_database(_find, self.user, generation_id)
         watch = self._delivery.watch(str(generation_id), after)
         await self._send(
             frame("watching", id=id_, generation=generation_id, g=watch.g, message=row.message_id, state=row.state)
         )
-        watch.feed.ahead = ahead
+        if place is not None:
+            watch.feed.ahead, watch.feed.why = place.ahead, place.why
         self._delivery.start(watch)
 
     async def news_of_user(self, rev: int, what: str) -> None:
@@ -174,13 +176,13 @@ def _ask(wish: protocol.Ask) -> Ask:
     return Ask(key=wish.key, text=wish.text, model=wish.model, think=wish.think, conversation=wish.conversation)
 
 
-def _find(user: User, generation_id: UUID) -> tuple[Generation, int | None]:
-    """The generation, and how many are ahead of it while it waits."""
+def _find(user: User, generation_id: UUID) -> tuple[Generation, Place | None]:
+    """The generation, and its place in the line while it waits."""
     try:
         row = history.generation_for(user, generation_id)
     except history.NotFound:
         raise errors.NotYours from None
-    return row, waiting.ahead_of(row) if row.state == Generation.State.WAITING else None
+    return row, waiting.place_of(row) if row.state == Generation.State.WAITING else None
 
 
 def _live(user: User) -> list[dict[str, Any]]:

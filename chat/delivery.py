@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from chat import followers, protocol
+from chat.bells import Why
 from chat.followers import End, Feed, Piece, Snapshot
 from chat.protocol import frame
 from chat.stream_log import Position
@@ -39,7 +40,7 @@ class Watch:
     owed: deque[tuple[Position, int]] = field(default_factory=deque)
     owed_bytes: int = 0
     owed_since: float = 0.0
-    shown: tuple[int | None, str, str] = (None, "", "")
+    shown: tuple[int | None, Why, str] = (None, Why(), "")
     rest: Iterator[tuple[Position, str]] | None = None
     until: Position = field(default_factory=Position)
     sent: int = 0
@@ -170,13 +171,13 @@ class Delivery:
     async def _show_place(self, watch: Watch) -> None:
         """Until text comes: how many are ahead and why, then what the engine does with the question."""
         feed = watch.feed
-        shown = feed.ahead, feed.reason, feed.stage
+        shown = feed.ahead, feed.why, feed.stage
         if watch.cursor.n or watch.shown == shown:
             return
         watch.shown = shown
         if feed.ahead is not None:
-            code = feed.reason or ("ahead" if feed.ahead else "next")
-            why = {"code": code, "args": {"n": feed.ahead}}
+            code = feed.why.code or ("ahead" if feed.ahead else "next")
+            why = {"code": code, "args": {"n": feed.ahead, **feed.why.args}}
             await self._send(frame("waiting", g=watch.g, ahead=feed.ahead, yours=0, reason=why))
         elif feed.stage:
             await self._send(frame("stage", g=watch.g, stage=feed.stage))

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from chat import bells, settlement, stream_log
+from chat.bells import Why
 from chat.database import in_database
 from chat.models import Generation
 from chat.settlement import Settled
@@ -72,7 +73,7 @@ class Feed:
     size: int = 0
     last: Position | None = None
     ahead: int | None = None
-    reason: str = ""
+    why: Why = field(default_factory=Why)
     stage: str = ""
     has_ended: bool = False
 
@@ -156,9 +157,9 @@ class Followers:
             except DatabaseError:  # away for a moment: the next look tells
                 continue
             for feed in [self._feeds[key] for key in followed if key in self._feeds]:
-                if has_runner == (feed.reason == NO_RUNNER) or feed.generation in ended:
+                if has_runner == (feed.why.code == NO_RUNNER) or feed.generation in ended:
                     feed.has_ended = feed.generation in ended
-                    feed.reason = "" if has_runner else NO_RUNNER
+                    feed.why = Why() if has_runner else Why(NO_RUNNER)
                     feed.wake()
 
     async def read(self, feed: Feed, place: Position) -> Piece | Snapshot | End | None:
@@ -216,7 +217,8 @@ class Followers:
 
 def _take(feed: Feed, attempt: int, entry: Entry) -> None:
     if entry.kind == bells.PLACE:
-        feed.ahead, feed.reason = entry.tokens, entry.text
+        place = bells.place(entry.text, entry.tokens)
+        feed.ahead, feed.why = place.ahead, place.why
     elif entry.kind == bells.STAGE:
         feed.ahead, feed.stage = None, entry.text
     elif entry.kind == bells.ENDED:

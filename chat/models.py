@@ -181,6 +181,18 @@ class Segment(models.Model):
         ]
 
 
+class ReadyWish(models.Model):
+    """A person wants to be told when a model is warm. `told_at` null: it was not warm since."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="ready_wishes")
+    model_key = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    told_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "model_key"], name="readywish_one_per_model")]
+
+
 class Line(models.Model):
     """Who leads the line: a lease by the database's clock, with `term` as fence."""
 

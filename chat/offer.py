@@ -9,6 +9,8 @@ from django.utils import formats
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from accounts.models import User
+from chat import picker
 from models_admin import catalogue, fleet
 from models_admin.catalogue import Card, Source
 from models_admin.fleet import DEMO_MODEL
@@ -28,6 +30,9 @@ class Here:
     places: str
     context: str
     is_cloud: bool
+    about: str = ""
+    can_wish: bool = False
+    is_wished: bool = False
 
     @property
     def is_demo(self) -> bool:
@@ -72,9 +77,9 @@ class Offer:
         return tuple(dict.fromkeys(figure.source for figure in self.card.figures)) if self.card else ()
 
 
-def offers() -> tuple[list[Offer], list[Offer]]:
+def offers(user: User) -> tuple[list[Offer], list[Offer]]:
     """What this site offers, ready ones first and the largest of them on top; and the rest of the family."""
-    here = sorted(_offered(), key=lambda offer: (_ORDER[offer.here.look] if offer.here else 0, -_weight(offer)))
+    here = sorted(_offered(user), key=lambda offer: (_ORDER[offer.here.look] if offer.here else 0, -_weight(offer)))
     known = {offer.card for offer in here}
     return here, [Offer(card, None) for card in catalogue.cards() if card not in known]
 
@@ -86,13 +91,14 @@ def _weight(offer: Offer) -> int:
     return offer.card.parameters if offer.card else 0
 
 
-def _offered() -> Iterable[Offer]:
+def _offered(user: User) -> Iterable[Offer]:
     rows = Deployment.objects.filter(artifact__model__is_visible=True).select_related("artifact__model", "engine__host")
     found: dict[CatalogueModel, list[Deployment]] = {}
     for row in rows.order_by("pk"):
         found.setdefault(row.artifact.model, []).append(row)
+    choices = {each.key: each for each in picker.models(user)}
     for model, deployments in found.items():
-        here = _here(model, deployments)
+        here = _here(model, deployments, choices.get(model.key))
         yield Offer(None if here.is_cloud else _card(model, deployments), here)
 
 
@@ -100,7 +106,8 @@ def _card(model: CatalogueModel, deployments: list[Deployment]) -> Card | None:
     return catalogue.first_of([model.key, *(row.artifact.ref for row in deployments)])
 
 
-def _here(model: CatalogueModel, deployments: list[Deployment]) -> Here:
+def _here(model: CatalogueModel, deployments: list[Deployment], choice: picker.Model | None) -> Here:
+    """`choice` is what the picker says of it to this reader, None where he may not ask for it."""
     states = {row.state for row in deployments}
     look = "warm" if State.WARM in states else "loading" if State.STARTING in states else "cold"
     best = [row for row in deployments if row.state == State.WARM] or deployments
@@ -113,6 +120,9 @@ def _here(model: CatalogueModel, deployments: list[Deployment]) -> Here:
         places=", ".join(dict.fromkeys(fleet.place_of(row.engine) for row in best)),
         context=formats.number_format(context, force_grouping=True),
         is_cloud=all(row.engine.is_cloud for row in deployments),
+        about=choice.note if choice and choice.can_wish else "",
+        can_wish=bool(choice and choice.can_wish),
+        is_wished=bool(choice and choice.is_wished),
     )
 
 

@@ -11,13 +11,10 @@ from uuid import UUID
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
-from accounts import rights
 from accounts.models import User
 from chat import history
 from chat.models import Conversation, Generation, Message
-from models_admin.backends.capabilities import CAPABILITIES
-from models_admin.fleet import DEMO_MODEL, shown_name
-from models_admin.models import CatalogueModel, Deployment
+from models_admin.models import CatalogueModel
 
 LISTED = 300
 
@@ -36,24 +33,6 @@ class Entry:
 class Group:
     name: str
     entries: list[Entry] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Model:
-    """One model to choose. `look` names the dot of its state."""
-
-    key: str
-    name: str
-    look: str
-    state: str
-    about: str
-    note: str
-    is_cloud: bool = False
-    always_thinks: bool = False
-
-    @property
-    def is_demo(self) -> bool:
-        return self.key == DEMO_MODEL
 
 
 @dataclass(frozen=True)
@@ -193,41 +172,6 @@ def leaf_below(conversation: Conversation, message_id: str) -> Message | None:
     while found is not None and str(found.id) in newest:
         found = newest[str(found.id)]
     return found
-
-
-def models(user: User) -> list[Model]:
-    """The models that this person can ask for, best state first."""
-    rows = Deployment.objects.filter(artifact__model__is_visible=True).select_related("artifact__model", "engine__host")
-    if not rights.may_use_cloud(user):
-        rows = rows.filter(engine__is_cloud=False)
-    found: dict[str, Model] = {}
-    for row in sorted(rows, key=lambda row: (row.state != Deployment.State.WARM, row.artifact.model.name)):
-        model = row.artifact.model
-        found.setdefault(model.key, _model(model.key, model.name, row))
-    return list(found.values())
-
-
-def _model(key: str, name: str, deployment: Deployment) -> Model:
-    is_warm = deployment.state == Deployment.State.WARM
-    is_starting = deployment.state == Deployment.State.STARTING
-    host = shown_name(deployment.engine.host)
-    note = _("Ready on {host}.").format(host=host) if is_warm else _("Not ready on {host}.").format(host=host)
-    about = _("{n} tokens of context.").format(n=formats.number_format(deployment.context_tokens, force_grouping=True))
-    if deployment.engine.is_cloud:
-        note = _("A cloud answers: what you write leaves this site.")
-        about = _("Not one of your own machines.")
-    if key == DEMO_MODEL:
-        about = _("Our own toy of a million parameters: sums, sorting, counting, a few set pieces.")
-        note = _("A demo model: sums, sorting, counting, little else.")
-    always_thinks = not CAPABILITIES[deployment.engine.kind].thinking_off
-    look = "warm" if is_warm else "loading" if is_starting else "cold"
-    return Model(
-        key, name, look, str(deployment.get_state_display()), about, note, deployment.engine.is_cloud, always_thinks
-    )
-
-
-def chosen(found: list[Model], key: str) -> Model | None:
-    return next((model for model in found if model.key == key), found[0] if found else None)
 
 
 def starters() -> list[dict[str, str]]:

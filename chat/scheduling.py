@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import quota
-from chat import bells, errors, placing, queue, reaping, settlement
+from chat import bells, errors, placing, queue, ready_wishes, reaping, settlement
 from chat.database import in_database, on_lease_thread
 from chat.models import Generation
 from chat.models import Line as LineRow
@@ -50,7 +50,7 @@ class Leader:
         self.is_leading = False
         self.is_draining = False
         self._rung = asyncio.Event()
-        self._shown: dict[str, tuple[int, str]] = {}
+        self._shown: dict[str, bells.Place] = {}
         self._prober = probing.Prober(in_database)
 
     def loops(self) -> list[asyncio.Task[None]]:
@@ -199,3 +199,4 @@ def sweep(*, may_reap: bool) -> None:
     fleet.keep_slots_of(Generation.objects.filter(state__in=[State.RELEASED, State.RUNNING]).values("pk"))
     quota.release_expired(timezone.now())
     pulling.sweep()
+    ready_wishes.tell_ready()

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
-from chat import box, generation, history, offer, page
+from chat import box, generation, history, offer, page, picker, ready_wishes
 from chat.models import Conversation, Generation
 
 TITLE_LENGTH = 200
@@ -51,9 +51,49 @@ def conversations(request: HttpRequest) -> HttpResponse:
 def models(request: HttpRequest) -> HttpResponse:
     """The family's cards, and what of it this site offers now."""
     _use_time_zone(request)
-    here, elsewhere = offer.offers()
+    here, elsewhere = offer.offers(_user(request))
     context = {"here": here, "elsewhere": elsewhere, "groups": page.groups(_user(request)), "conversation": None}
     return render(request, "chat/models.html", context)
+
+
+@login_required
+@never_cache
+@require_GET
+def choices(request: HttpRequest) -> HttpResponse:
+    """The rows of the picker alone; `?model=ID` is the one that is chosen."""
+    _use_time_zone(request)
+    models = picker.models(_user(request))
+    context = {"models": models, "model": picker.chosen(models, request.GET.get("model", ""))}
+    return render(request, "chat/_choices.html", context)
+
+
+@login_required
+@never_cache
+@require_GET
+def ready(request: HttpRequest) -> HttpResponse:
+    """The lines about models that have got ready."""
+    return render(request, "chat/_ready.html", {"ready": ready_wishes.ready_for(_user(request))})
+
+
+@login_required
+@require_POST
+def wish_ready(request: HttpRequest) -> HttpResponse:
+    """Tell this person when `model` is ready; 409 where he waits for too many already."""
+    try:
+        ready_wishes.wish(_user(request), request.POST.get("model", ""))
+    except ready_wishes.NotOffered:
+        raise Http404 from None
+    except ready_wishes.TooMany:
+        return HttpResponse(status=409)
+    return HttpResponse(status=204)
+
+
+@login_required
+@require_POST
+def forget_ready(request: HttpRequest) -> HttpResponse:
+    """He does not wait for `model`, or has read that it is ready."""
+    ready_wishes.forget(_user(request), request.POST.get("model", ""))
+    return HttpResponse(status=204)
 
 
 @login_required
@@ -140,13 +180,13 @@ def version(request: HttpRequest, conversation_id: UUID) -> HttpResponseRedirect
 
 def _page(request: HttpRequest, found: Conversation | None, model_key: str) -> HttpResponse:
     _use_time_zone(request)
-    models = page.models(_user(request))
+    models = picker.models(_user(request))
     context: dict[str, Any] = {
         "conversation": found,
         "groups": page.groups(_user(request)),
         "turns": page.turns(found) if found else [],
         "models": models,
-        "model": page.chosen(models, model_key),
+        "model": picker.chosen(models, model_key),
         "has_cloud": any(model.is_cloud for model in models),
         "starters": page.starters(),
         "blank": page.BLANK,

@@ -5,12 +5,16 @@ Apart from `scheduling`, because that loads the drivers: a web process has no us
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.conf import settings
 from django.db.models import Q
 
+from chat import cold_models
+from chat.bells import Place, Why
 from chat.line import Entry, Line
 from chat.models import Generation
-from models_admin import fleet
+from models_admin import fleet, outlook
 
 State = Generation.State
 
@@ -25,23 +29,35 @@ def read_line() -> Line:
     return line
 
 
-def places_in_line() -> dict[str, tuple[int, str]]:
-    """How many are ahead of each that waits, and the code of why it waits."""
+def places_in_line() -> dict[str, Place]:
+    """How many are ahead of each that waits, and why it waits."""
     line = read_line()
-    without_engine = {model for model in line.models if not fleet.warm_deployments(model)}
+    cold = _cold(line.models)
     ahead = line.ahead_of()
-    return {entry.key: (ahead[entry.key], _reason(line, entry, ahead[entry.key], without_engine)) for entry in line}
+    return {entry.key: Place(ahead[entry.key], _why(line, entry, ahead[entry.key], cold)) for entry in line}
 
 
-def _reason(line: Line, entry: Entry, ahead: int, without_engine: set[str]) -> str:
-    if entry.model in without_engine:
-        return "no_engine"
-    if line.is_capped(entry):
-        return "your_cap"
-    return "ahead" if ahead else "next"
-
-
-def ahead_of(row: Generation) -> int:
-    """How many wait for the same model before it now."""
+def place_of(row: Generation) -> Place:
+    """Of one that waits, without reading the line."""
     earlier = Q(created_at__lt=row.created_at) | Q(created_at=row.created_at, pk__lt=row.pk)
-    return Generation.objects.filter(earlier, state=State.WAITING, model_key=row.model_key).count()
+    ahead = Generation.objects.filter(earlier, state=State.WAITING, model_key=row.model_key).count()
+    running = Generation.objects.filter(user=row.user_id, state__in=(State.RELEASED, State.RUNNING)).count()
+    cold = _cold([row.model_key])
+    return Place(ahead, cold.get(row.model_key) or _warm(running >= settings.RUNNING_PER_USER, ahead))
+
+
+def _cold(models: Iterable[str]) -> dict[str, Why]:
+    """Why those of the models that nothing warm serves are not served."""
+    cold = [model for model in models if not fleet.warm_deployments(model)]
+    look = outlook.look() if cold else None
+    return {model: cold_models.why(model, look) for model in cold} if look else {}
+
+
+def _why(line: Line, entry: Entry, ahead: int, cold: dict[str, Why]) -> Why:
+    return cold.get(entry.model) or _warm(line.is_capped(entry), ahead)
+
+
+def _warm(is_capped: bool, ahead: int) -> Why:
+    if is_capped:
+        return Why("your_cap")
+    return Why("ahead" if ahead else "next")

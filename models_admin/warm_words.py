@@ -53,6 +53,11 @@ def reason(deployment: Deployment) -> str:
     return f"{sentence} ({deployment.detail})" if deployment.detail else sentence
 
 
+def reasons() -> dict[str, str]:
+    """Every reason and its sentence, for pages that write it themselves."""
+    return {code: str(sentence) for code, sentence in _REASONS.items()}
+
+
 def refusal(found: Outlook) -> str:
     """Why it cannot be warmed now."""
     row = found.deployment

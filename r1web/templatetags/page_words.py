@@ -9,6 +9,8 @@ from django.utils.html import json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from models_admin import warm_words
+
 register = template.Library()
 
 
@@ -52,6 +54,11 @@ def _interface() -> dict[str, str]:
         "not_deleted": _("Not deleted: the site did not answer. Nothing is lost."),
         "signed_out": _("Signed out. Drafts stay in this browser."),
         "sending": _("Sending"),
+        "tell_me": _("Tell me when it is ready"),
+        "tell_me_of": _("Tell me when {name} is ready"),
+        "wish_not_kept": _("Not noted: you wait for ten models already, or the site did not answer."),
+        "another_model": _("another model"),
+        "host.local": _("the site's machine"),
         "list.waiting": _("waiting"),
         "list.thinking": _("thinking"),
         "list.running": _("writing"),
@@ -66,6 +73,7 @@ def _counts() -> dict[str, Any]:
         "tokens": {"one": _("{n} token"), "other": _("{n} tokens")},
         "ahead": _("{n} ahead of you"),
         "next": _("Next in line"),
+        "ready_in": _("ready in about {n} s, by its last load"),
     }
 
 
@@ -81,7 +89,29 @@ def _stages() -> dict[str, str]:
         "waiting.your_cap": _("Your other questions are being answered first."),
         "waiting.no_runner": _("No runner is at work right now. The question is kept and starts when one is back."),
         "waiting.no_engine": _("The engine does not answer. The question is kept and starts when it is back."),
+        **_cold(),
         "waiting.unknown": _("The question is kept and starts as soon as it can."),
+    }
+
+
+def _cold() -> dict[str, str]:
+    """Why a model that is not in memory is waited for."""
+    return {
+        "waiting.evicting": _("{other} is being unloaded on {host} to make room for {model}."),
+        "waiting.loading": _("{model} is loading on {host}."),
+        "loading.percent": _("{model} is loading on {host}, {percent} %."),
+        "waiting.cold": _("{model} is not in memory. It is loaded on {host} in a moment."),
+        "waiting.no_room_in_use": _("{model} is loaded on {host} once a model there has answered and may go."),
+        "waiting.no_room_pinned": _("{model} is loaded on {host} once a model that is pinned there may go."),
+        "pinned.until": _("{model} has no room on {host}: what is in memory there is pinned until {time}."),
+        "waiting.load_failed": _("{model} could not be loaded on {host}. The question is kept."),
+        "waiting.too_big": _("{model} does not fit into the memory of {host}. The question is kept."),
+        "waiting.pulling": _("The files of {model} are on their way to {host}. The question is kept."),
+        "waiting.not_pulled": _(
+            "The files of {model} are not on {host}. The question is kept; an admin can pull them."
+        ),
+        "waiting.host_gone": _("{host} is silent, and has {model}. The question is kept and starts when it is back."),
+        **{f"load.{code}": sentence for code, sentence in warm_words.reasons().items()},
     }
 
 

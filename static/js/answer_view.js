@@ -1,7 +1,8 @@
 // @ts-check
 // One answer on the page: waiting card, thought, text, and how it ended. Drawn at most once a frame.
 import { MarkdownView } from "./markdown.js";
-import { ThinkingView, drawWaiting, element } from "./thinking.js";
+import { ThinkingView, element } from "./thinking.js";
+import { drawWaiting } from "./waiting_view.js";
 import { icon } from "./icons.js";
 
 /** Drawing may take a third of the time, so that a very long open block cannot freeze the page. */

@@ -8,8 +8,10 @@ import { Menu } from "./menu.js";
 import { post } from "./partial.js";
 import { ask, regenerate, stop, uuid } from "./protocol.js";
 import { Queued } from "./queued.js";
+import { ReadyLines } from "./ready_lines.js";
 import { Sidebar } from "./sidebar.js";
 import { Socket } from "./socket.js";
+import { TellMe } from "./tell_me.js";
 import { Thread } from "./thread.js";
 import { settledAsWritten } from "./sha256.js";
 import { toast } from "./toast.js";
@@ -34,6 +36,10 @@ class Chat {
       words: this.words, place: this.conversation ?? "new",
       onSend: (wish) => this.#send(wish), onStop: () => this.#stop(),
     });
+    this.ready = new ReadyLines(/** @type {HTMLElement} */ (document.querySelector("[data-ready]")), {
+      onAsk: (model) => this.#askItNow(model),
+    });
+    new TellMe(this.words);
     this.queued = new Queued(need("queued"), {
       drafts: this.composer.drafts, place: this.composer.place, onEdit: (text) => this.composer.giveBack(text),
     });
@@ -158,11 +164,26 @@ class Chat {
 
   /** Something of this user's changed elsewhere. @param {Frame} frame */
   async #rung(frame) {
-    if ((frame.what ?? []).includes("signed_out")) return location.assign("/signin/");
+    const what = /** @type {string[]} */ (frame.what ?? []);
+    if (what.includes("signed_out")) return location.assign("/signin/");
+    if (what.length === 0 || what.includes("ready")) this.#refreshModels();
+    if (what.length === 1 && what[0] === "ready") return;
     await this.#refreshList();
     const { conversation } = this;
     const leaf = conversation ? this.sidebar.leafOf(conversation) : "";
     if (conversation && leaf && leaf !== this.thread.leaf && this.asked.size === 0) this.#reload(conversation);
+  }
+
+  #refreshModels() {
+    this.ready.refresh();
+    this.composer.picker.refresh();
+  }
+
+  /** @param {string} model @returns {boolean} */
+  #askItNow(model) {
+    const isChosen = this.composer.picker.chooseKey(model);
+    if (isChosen) this.composer.field.focus();
+    return isChosen;
   }
 
   /** @param {import("./answer.js").Answer} answer @param {Frame} frame */

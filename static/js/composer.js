@@ -3,7 +3,7 @@
 import { TEXT_LIMIT } from "./protocol.js";
 import { Drafts, sends } from "./drafts.js";
 import { icon } from "./icons.js";
-import { Menu } from "./menu.js";
+import { Picker } from "./picker.js";
 
 const PAUSE_MS = 300;
 const THINK = "r1.think";
@@ -29,6 +29,7 @@ export class Composer {
     this.model = form.dataset.model ?? "";
     /** Sent, and not accepted yet. */
     this.underway = "";
+    this.picker = new Picker(form, { words, onChoose: (row) => this.#chose(row) });
     this.placeholder = this.field.placeholder;
     /** @type {any} */ this.saving = undefined;
     this.#listen();
@@ -178,30 +179,12 @@ export class Composer {
       this.toggle.setAttribute("aria-pressed", String(isOn));
       localStorage.setItem(THINK, isOn ? "auto" : "off");
     });
-    const opener = /** @type {HTMLButtonElement} */ (this.form.querySelector(".model-button"));
-    const panel = /** @type {HTMLElement} */ (this.form.querySelector(".picker"));
-    if (!panel) return;
-    const menu = new Menu(opener, panel);
-    for (const option of panel.querySelectorAll("[role=option]")) {
-      option.addEventListener("click", () => {
-        this.#choose(/** @type {HTMLElement} */ (option), opener, panel);
-        menu.close();
-      });
-    }
   }
 
-  /** @param {HTMLElement} option @param {HTMLElement} opener @param {HTMLElement} panel */
-  #choose(option, opener, panel) {
-    this.model = option.dataset.model ?? "";
-    for (const other of panel.querySelectorAll("[role=option]")) other.setAttribute("aria-selected", String(other === option));
-    this.toggle.disabled = "alwaysThinks" in option.dataset;
+  /** @param {DOMStringMap} row of the picker */
+  #chose(row) {
+    this.model = row.model ?? "";
+    this.toggle.disabled = "alwaysThinks" in row;
     this.toggle.title = this.toggle.disabled ? (this.toggle.dataset.why ?? "") : "";
-    const name = option.dataset.name ?? "";
-    /** @type {HTMLElement} */ (opener.querySelector("[data-name]")).textContent = name;
-    opener.setAttribute("aria-label", this.words.say("model_is", { name }));
-    /** @type {HTMLElement} */ (opener.querySelector(".dot")).className = option.querySelector(".dot")?.className ?? "";
-    for (const note of document.querySelectorAll("[data-note-for]")) {
-      /** @type {HTMLElement} */ (note).hidden = /** @type {HTMLElement} */ (note).dataset.noteFor !== this.model;
-    }
   }
 }

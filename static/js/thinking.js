@@ -1,6 +1,5 @@
 // @ts-check
 // The thought: opens while it grows, closes at the first word of the answer unless the reader chose.
-import { icon } from "./icons.js";
 
 /** The reader's last choice is the default for the next thought. */
 const CHOICE = "r1.thinking";
@@ -58,46 +57,6 @@ export class ThinkingView {
     this.isTouched = true;
     localStorage.setItem(CHOICE, this.details.open ? "closed" : "open");
   }
-}
-
-/** @param {HTMLElement} into @param {import("./i18n.js").Words} words @param {{ahead: number, yours: number, reason: any} | null} waiting */
-export function drawWaiting(into, words, waiting) {
-  if (!waiting) {
-    into.replaceChildren();
-    return;
-  }
-  const place = into.querySelector(".waiting__place") ?? buildWaiting(into, words);
-  const why = /** @type {HTMLElement} */ (into.querySelector(".waiting__why"));
-  const key = `waiting.${waiting.reason?.code}`;
-  write(place, waiting.ahead > 0 ? words.say("ahead", { n: waiting.ahead }) : words.say("next"));
-  write(why, words.say(words.has(key) ? key : "waiting.unknown", waiting.reason?.args ?? {}));
-}
-
-/** Speaks to a screen reader only when the words change. @param {Element} element @param {string} text */
-function write(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-/** @param {HTMLElement} into @param {import("./i18n.js").Words} words @returns {Element} the line that says the place */
-function buildWaiting(into, words) {
-  const card = element("section", "waiting");
-  const main = element("div", "waiting__main");
-  const head = element("div", "waiting__head");
-  head.setAttribute("role", "status");
-  const place = element("h2", "waiting__place");
-  head.append(place);
-  main.append(head, element("p", "waiting__why"));
-  const foot = element("div", "waiting__foot");
-  const cancel = element("button", "button button--small button--quiet");
-  cancel.setAttribute("type", "button");
-  cancel.dataset.action = "stop";
-  cancel.append(icon("close", "icon--small"), words.say("cancel"));
-  const promise = element("span", "waiting__promise");
-  promise.textContent = words.say("keeps_place");
-  foot.append(cancel, promise);
-  card.append(main, foot);
-  into.replaceChildren(card);
-  return place;
 }
 
 /** @param {string} tag @param {string} className @returns {HTMLElement} */

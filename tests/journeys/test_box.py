@@ -30,7 +30,7 @@ def test_axe_finds_nothing(visit: Any, scheme: str, path: str) -> None:
 
 def test_the_machine_and_its_model_are_seen_without_a_step(page: Page) -> None:
     page.get_by_role("link", name="The box").click()
-    host = page.get_by_role("region", name="local")
+    host = page.get_by_role("region", name="the site's machine")
     expect(host.get_by_role("img", name=re.compile("GiB in use"))).to_be_visible()
     expect(host.get_by_role("row", name="R1 Tiny (demo)")).to_contain_text("warm")
     expect(page.get_by_role("main")).to_contain_text("live, every 5 s")

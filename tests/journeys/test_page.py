@@ -107,7 +107,7 @@ def test_a_phone_shows_the_models_within_its_edges(visit: Any) -> None:
     page: Page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).sign_in()
     for _ in range(2):
         page.get_by_role("button", name="Model: ").click()
-        box = page.get_by_role("listbox", name="Model").bounding_box()
+        box = page.get_by_role("grid", name="Model").bounding_box()
         assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= 844, box
         page.keyboard.press("Escape")
         ask(page, "Write a Python function for Fibonacci")

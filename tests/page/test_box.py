@@ -92,7 +92,10 @@ def test_without_hosts_and_engines_the_page_says_what_to_do(browser: Client) -> 
 def test_a_machine_without_engines_shows_itself(browser: Client) -> None:
     tell()
     seen = words(browser)
-    assert "No engine yet" in seen and "local no GPU nothing loaded 4.0 of 16.0 GiB in use 12.0 GiB free" in seen
+    assert (
+        "No engine yet" in seen
+        and "the site's machine no GPU nothing loaded 4.0 of 16.0 GiB in use 12.0 GiB free" in seen
+    )
     assert "No engine is attached here." in seen
 
 
@@ -157,7 +160,7 @@ def test_states_are_told_in_words(browser: Client) -> None:
         deploy(here, f"a {state} model", state=state)
     tell(card(1))
     seen = words(browser)
-    for part in ("a warm model memory not known idle warm", "a starting model memory not known starting",
+    for part in ("a warm model memory not known idle warm", "a starting model memory not known loading now",
                  "a failed model failed"):  # fmt: skip
         assert part in seen
 
@@ -238,7 +241,7 @@ def test_the_sidebar_of_every_page_shows_how_full_each_host_is(browser: Client) 
     tell(card(12))
     for address in ("/", "/models/", "/box/"):
         page = browser.get(address).content.decode()
-        assert 'value="25" aria-label="Memory in use on local"' in page
+        assert 'value="25" aria-label="Memory in use on the site&#x27;s machine"' in page
         assert ('href="/box/" aria-current="page"' in page) == (address == "/box/")
 
 

@@ -68,7 +68,7 @@ def test_a_card_tells_size_context_licence_and_figures(browser: Client) -> None:
 def test_the_first_machine_has_a_name_for_people(browser: Client) -> None:
     deploy("deepseek-r1:7b", "R1 7B")
     assert "on the site's machine" in shown(browser)["R1 7B"]
-    assert "Ready on the site's machine." in html.unescape(browser.get("/").content.decode())
+    assert "Warm on the site's machine." in html.unescape(browser.get("/").content.decode())
 
 
 def test_figures_that_were_not_checked_bear_a_mark(browser: Client) -> None:

@@ -1,0 +1,250 @@
+"""The models a person may ask for, as the picker shows them: state, wait, and what the wish would cost others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.utils import formats, timezone
+from django.utils.functional import Promise as LazyText
+from django.utils.translation import get_language, gettext_lazy, ngettext
+from django.utils.translation import gettext as _
+
+from accounts import rights
+from accounts.models import User
+from chat import cold_models, pace, ready_wishes
+from models_admin import fleet, memory_words, outlook, warm_words
+from models_admin.backends.capabilities import CAPABILITIES
+from models_admin.fleet import DEMO_MODEL
+from models_admin.host_view import moment
+from models_admin.models import Deployment, Measurement
+from models_admin.outlook import Look, Outlook, Verdict
+
+State = Deployment.State
+LOOKS: Final[dict[Verdict, str]] = {
+    Verdict.WARM: "warm", Verdict.LOADING: "loading", Verdict.TOO_BIG: "none",
+    Verdict.FAILED: "gone", Verdict.QUARANTINED: "gone", Verdict.HOST_GONE: "gone",
+}  # fmt: skip
+ORDER: Final = ("warm", "loading", "cold", "gone", "none")
+WAITS: Final[dict[Verdict, str | LazyText]] = {
+    Verdict.WARM: gettext_lazy("ready"),
+    Verdict.LOADING: gettext_lazy("loading now"),
+    Verdict.FITS: gettext_lazy("loads first"),
+    Verdict.AFTER_UNLOADING: gettext_lazy("loads first"),
+    Verdict.IN_USE: gettext_lazy("no room now"),
+    Verdict.PINNED: gettext_lazy("no room now"),
+    Verdict.PULLING: gettext_lazy("being pulled"),
+    Verdict.NOT_PULLED: gettext_lazy("not here yet"),
+    Verdict.FAILED: gettext_lazy("failed"),
+    Verdict.QUARANTINED: gettext_lazy("failed"),
+    Verdict.TOO_BIG: gettext_lazy("does not fit"),
+    Verdict.HOST_GONE: gettext_lazy("silent"),
+    Verdict.NOT_OURS: gettext_lazy("not ready"),
+}
+LOADABLE = (Verdict.FITS, Verdict.AFTER_UNLOADING)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model to choose. `look` names the dot of its state, `note` stands under the field where it is chosen.
+
+    `is_wished`: the person will be told when it is ready; `can_wish`: there is something to be told of.
+    """
+
+    key: str
+    name: str
+    look: str
+    wait: str
+    about: str
+    note: str
+    can_wish: bool = False
+    is_wished: bool = False
+    is_out_of_reach: bool = False
+    is_cloud: bool = False
+    always_thinks: bool = False
+
+    @property
+    def is_demo(self) -> bool:
+        return self.key == DEMO_MODEL
+
+
+def models(user: User) -> list[Model]:
+    """Best state first."""
+    rows = Deployment.objects.filter(artifact__model__is_visible=True).select_related("artifact__model", "engine__host")
+    if not rights.may_use_cloud(user):
+        rows = rows.filter(engine__is_cloud=False)
+    by_key: dict[str, list[Deployment]] = {}
+    for row in rows.order_by("artifact__model__name", "pk"):
+        by_key.setdefault(row.artifact.model.key, []).append(row)
+    words = _Words(outlook.look(), ready_wishes.wished_by(user))
+    found = [words.of(key, mine) for key, mine in by_key.items()]
+    return sorted(found, key=lambda model: ORDER.index(model.look))
+
+
+def chosen(found: Sequence[Model], key: str) -> Model | None:
+    return next((model for model in found if model.key == key), found[0] if found else None)
+
+
+def sentences(*parts: str) -> str:
+    """One after the other, with the blank that the language puts between them."""
+    return ("" if _is_chinese() else " ").join(part for part in parts if part)
+
+
+class _Words:
+    """The sentences about each model, from one reading of the tables."""
+
+    def __init__(self, look: Look, wished: frozenset[str]) -> None:
+        self._look, self._wished = look, wished
+        self._in_use = fleet.slots_in_use()
+        self._people: dict[str, set[int]] = {}
+        for each in pace.waiting(timezone.now()):
+            self._people.setdefault(each.model, set()).add(each.user)
+        first = Measurement.objects.filter(streams=1, deployment__state=State.WARM).order_by("at")
+        self._first_token_ms = dict(first.values_list("deployment_id", "first_token_ms"))
+
+    def of(self, key: str, rows: Sequence[Deployment]) -> Model:
+        found = self._look.for_model(key)
+        if found is None:
+            return _of_cloud(key, rows)
+        name, about = rows[0].artifact.model.name, self._about(found)
+        is_demo = key == DEMO_MODEL
+        return Model(
+            key=key,
+            name=name,
+            look=LOOKS.get(found.verdict, "cold"),
+            wait=self._wait(found),
+            about=_("Our own toy of a million parameters: sums, sorting, counting, a few set pieces.") if is_demo
+            else sentences(about, self._context(found)),
+            note=_("A demo model: sums, sorting, counting, little else.")
+            if is_demo and found.verdict is Verdict.WARM else sentences(about, self._time(found)),
+            can_wish=found.verdict not in (Verdict.WARM, Verdict.TOO_BIG),
+            is_wished=key in self._wished,
+            is_out_of_reach=found.verdict is Verdict.TOO_BIG,
+            is_cloud=any(row.engine.is_cloud for row in rows),
+            always_thinks=not all(CAPABILITIES[row.engine.kind].thinking_off for row in rows),
+        )  # fmt: skip
+
+    def _about(self, found: Outlook) -> str:
+        row = found.deployment
+        where = {"host": fleet.shown_name(row.engine.host)}
+        match found.verdict:
+            case Verdict.WARM:
+                return _("Warm on %(host)s.") % where
+            case Verdict.LOADING:
+                return sentences(_loading(row, where), self._waiting(row.artifact.model.key))
+            case Verdict.FITS:
+                return _("Cold. There is room for it on %(host)s.") % where
+            case Verdict.AFTER_UNLOADING:
+                return sentences(_("Cold."), _unloads(found.unloads))
+            case Verdict.PINNED:
+                return self._pinned(found, where)
+            case Verdict.IN_USE:
+                return _("Cold. There is room on %(host)s once the models there have answered.") % where
+            case Verdict.TOO_BIG:
+                return _too_big(found, where)
+            case Verdict.PULLING:
+                return _("Its files are on their way to %(host)s.") % where
+            case Verdict.NOT_PULLED:
+                return _("Its files are not on %(host)s yet. An admin can pull them.") % where
+            case Verdict.HOST_GONE:
+                return _("%(host)s is silent, and has it.") % where
+            case Verdict.FAILED | Verdict.QUARANTINED if outlook.is_loadable(row):
+                return sentences(_("It could not be loaded on %(host)s.") % where, warm_words.reason(row))
+        return _("Its engine on %(host)s does not answer.") % where
+
+    def _waiting(self, key: str) -> str:
+        count = len(self._people.get(key, ()))
+        text = ngettext("One person waits for it.", "%(count)d people wait for it.", count)
+        return text % {"count": count} if count else ""
+
+    def _pinned(self, found: Outlook, where: dict[str, str]) -> str:
+        host = found.deployment.engine.host_id
+        here = [
+            row for row in self._look.deployments.values()
+            if row.engine.host_id == host and row.state == State.WARM and self._look.is_pinned(row)
+        ]  # fmt: skip
+        about = {**where, "models": names(here)}
+        if found.pinned_until:
+            about["time"] = moment(found.pinned_until)
+            return _("Pinned until %(time)s: %(models)s would have to go.") % about
+        return _("%(models)s would have to go, and is pinned on %(host)s.") % about
+
+    def _context(self, found: Outlook) -> str:
+        count = formats.number_format(found.deployment.context_tokens, force_grouping=True)
+        return _("{n} tokens of context.").format(n=count) if found.verdict is Verdict.WARM else ""
+
+    def _wait(self, found: Outlook) -> str:
+        row = found.deployment
+        if found.verdict is Verdict.WARM and self._in_use.get(row.pk, 0) >= row.slots:
+            return _("in line")
+        seconds = self._seconds(found)
+        return _("about %(seconds)d s") % {"seconds": seconds} if seconds else str(WAITS[found.verdict])
+
+    def _time(self, found: Outlook) -> str:
+        """What a question has to reckon with now."""
+        seconds = {"seconds": self._seconds(found)}
+        if found.verdict is Verdict.WARM:
+            return _("First words in about %(seconds)d s.") % seconds if seconds["seconds"] else ""
+        if found.verdict is Verdict.LOADING or found.verdict in LOADABLE:
+            return _("Ready in about %(seconds)d s, by its last load.") % seconds if seconds["seconds"] else ""
+        return "" if found.verdict is Verdict.TOO_BIG else _("What you ask is kept and waits.")
+
+    def _seconds(self, found: Outlook) -> int | None:
+        if found.verdict is Verdict.WARM:
+            ms = self._first_token_ms.get(found.deployment.pk)
+            return max(1, round(ms / 1000)) if ms is not None else None
+        return cold_models.seconds_left(found.deployment) if found.verdict in (Verdict.LOADING, *LOADABLE) else None
+
+
+def names(rows: Iterable[Deployment]) -> str:
+    """Of their models; those that people may not ask for have none."""
+    found = (row.artifact.model.name if row.artifact.model.is_visible else _("another model") for row in rows)
+    return ("、" if _is_chinese() else ", ").join(dict.fromkeys(found))
+
+
+def _loading(row: Deployment, where: dict[str, str]) -> str:
+    if row.stage == cold_models.EVICTING:
+        return _("Loading on %(host)s, which makes room for it.") % where
+    if row.progress is None:
+        return _("Loading on %(host)s.") % where
+    return _("Loading on %(host)s, %(percent)d %%.") % {**where, "percent": row.progress}
+
+
+def _unloads(rows: Sequence[Deployment]) -> str:
+    """Whom it costs: counted are people of today, the reader's own day."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    today = pace.since(midnight).filter(deployment__in=[row.pk for row in rows])
+    people = today.values("user").distinct().count()
+    about = {"models": names(rows), "count": people}
+    if not people:
+        return _("Unloads %(models)s, used by nobody today.") % about
+    text = ngettext(
+        "Unloads %(models)s, used by one person today.", "Unloads %(models)s, used by %(count)d people today.", people
+    )
+    return text % about
+
+
+def _too_big(found: Outlook, where: dict[str, str]) -> str:
+    if found.needs_bytes is None:
+        return _("Does not fit on %(host)s.") % where
+    return _("Needs %(size)s, more than %(host)s has.") % {**where, "size": memory_words.size(found.needs_bytes)}
+
+
+def _of_cloud(key: str, rows: Sequence[Deployment]) -> Model:
+    row = next((row for row in rows if row.state == State.WARM), rows[0])
+    is_warm = row.state == State.WARM
+    return Model(
+        key=key,
+        name=row.artifact.model.name,
+        look="warm" if is_warm else "cold",
+        wait=str(WAITS[Verdict.WARM if is_warm else Verdict.NOT_OURS]),
+        about=_("Not one of your own machines."),
+        note=_("A cloud answers: what you write leaves this site."),
+        is_cloud=True,
+        always_thinks=not CAPABILITIES[row.engine.kind].thinking_off,
+    )
+
+
+def _is_chinese() -> bool:
+    return (get_language() or "").startswith("zh")

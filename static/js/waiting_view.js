@@ -1,0 +1,78 @@
+// @ts-check
+// The waiting card, where the answer will be.
+import { element } from "./thinking.js";
+import { icon } from "./icons.js";
+import { waitingWords } from "./waiting_words.js";
+
+/** @param {HTMLElement} into @param {import("./i18n.js").Words} words @param {import("./waiting_words.js").Waiting | null} waiting */
+export function drawWaiting(into, words, waiting) {
+  if (!waiting) {
+    into.replaceChildren();
+    return;
+  }
+  const said = waitingWords(words, waiting);
+  const card = into.querySelector(".waiting") ?? build(into, words);
+  for (const part of /** @type {const} */ (["place", "time", "why"])) {
+    const line = /** @type {HTMLElement} */ (card.querySelector(`.waiting__${part}`));
+    write(line, said[part]);
+    line.hidden = said[part] === "";
+  }
+  drawBar(/** @type {HTMLProgressElement} */ (card.querySelector("progress")), said.percent, said.why);
+  drawBell(/** @type {HTMLElement} */ (card.querySelector(".waiting__foot")), words, said.bell);
+}
+
+/** @param {HTMLProgressElement} bar @param {number | null} percent @param {string} label */
+function drawBar(bar, percent, label) {
+  bar.hidden = percent === null;
+  if (percent !== null) bar.value = percent;
+  bar.setAttribute("aria-label", label);
+}
+
+/** @param {HTMLElement} foot @param {import("./i18n.js").Words} words @param {{key: string, name: string} | null} bell */
+function drawBell(foot, words, bell) {
+  const shown = /** @type {HTMLElement | null} */ (foot.querySelector("[data-tell-me]"));
+  if (shown?.dataset.tellMe === bell?.key) return;
+  shown?.remove();
+  if (!bell) return;
+  const elsewhere = document.querySelector(`[data-tell-me="${CSS.escape(bell.key)}"]`);
+  const button = action("bell", words.say("tell_me"));
+  button.classList.add("tell-me");
+  button.dataset.tellMe = bell.key;
+  button.setAttribute("aria-label", words.say("tell_me_of", { name: bell.name }));
+  button.setAttribute("aria-pressed", elsewhere?.getAttribute("aria-pressed") ?? "false");
+  foot.prepend(button);
+}
+
+/** Speaks to a screen reader only when the words change. @param {Element} line @param {string} text */
+function write(line, text) {
+  if (line.textContent !== text) line.textContent = text;
+}
+
+/** @param {HTMLElement} into @param {import("./i18n.js").Words} words @returns {HTMLElement} the card */
+function build(into, words) {
+  const card = element("section", "waiting");
+  const main = element("div", "waiting__main");
+  const head = element("div", "waiting__head");
+  head.setAttribute("role", "status");
+  head.append(element("h2", "waiting__place"), element("p", "waiting__time"));
+  const bar = element("progress", "bar bar--loading waiting__bar");
+  bar.setAttribute("max", "100");
+  main.append(head, element("p", "waiting__why"), bar);
+  const foot = element("div", "waiting__foot");
+  const cancel = action("close", words.say("cancel"));
+  cancel.dataset.action = "stop";
+  const promise = element("span", "waiting__promise");
+  promise.textContent = words.say("keeps_place");
+  foot.append(cancel, promise);
+  card.append(main, foot);
+  into.replaceChildren(card);
+  return card;
+}
+
+/** @param {string} picture @param {string} label @returns {HTMLElement} */
+function action(picture, label) {
+  const button = element("button", "button button--small button--quiet");
+  button.setAttribute("type", "button");
+  button.append(icon(picture, "icon--small"), label);
+  return button;
+}
