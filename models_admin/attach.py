@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from models_admin import catalogue, engine_address, fleet, prices, secrets
 from models_admin.backends.base import BackendError, BadRequest, Endpoint, Health, WrongKey
+from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.drivers import DRIVERS, open_driver
 from models_admin.backends.facts import EngineFacts
 from models_admin.backends.llama_cpp import names_of
@@ -184,11 +185,19 @@ def _store_deployment(engine: Engine, wish: Attachment, health: Health, facts: E
     deployment.slots = wish.slots or facts.slots or deployment.slots or slots
     deployment.context_tokens = wish.context or facts.context_tokens or deployment.context_tokens or context
     deployment.tokens_per_second = wish.tokens_per_second
-    state = state_by_health(engine, health)
+    state = _state(engine, deployment, health)
     if deployment.state != state:
         deployment.state, deployment.state_since = state, now()
     deployment.save()
     return deployment
+
+
+def _state(engine: Engine, deployment: Deployment, health: Health) -> Deployment.State:
+    """What loads on demand is cold until it is seen in memory: the probe of the next seconds tells."""
+    state = state_by_health(engine, health)
+    if state != Deployment.State.WARM or not CAPABILITIES[engine.kind].load:
+        return state
+    return Deployment.State.STOPPED if deployment.pk is None else Deployment.State(deployment.state)
 
 
 def _usual_name(model: str, *, is_cloud: bool) -> str:
