@@ -1,4 +1,4 @@
-"""The catalogue for admins: what is known of each model, where it runs, where it would fit, adding by name."""
+"""The catalogue for admins: what each model needs, where it fits, what it does now, adding by name, and the verbs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from models_admin import artifacts, catalogue_view, fleet, memory_words
+from models_admin import artifacts, catalogue_page, catalogue_view, model_usage, model_work, plan_admin, verb_view
+from models_admin.artifact_inline import ArtifactInline
 from models_admin.artifacts import AddError
-from models_admin.expected_memory import Comparison
-from models_admin.memory_fit import USUAL_CONTEXT
-from models_admin.models import Artifact, CatalogueModel, Deployment
+from models_admin.catalogue_actions import VERBS, ModelActions
+from models_admin.catalogue_row import Table
+from models_admin.models import Artifact, CatalogueModel
 
 TEMPLATES = "admin/models_admin/cataloguemodel"
-# Marks of states; what is not named has the one of a cold model.
-LOOKS = {"warm": "fits", "failed": "no", "starting": "unload", "quarantined": "unload", "draining": "unload"}
 
 
 class AddForm(forms.Form):
@@ -41,113 +40,78 @@ class AddForm(forms.Form):
     )
 
 
-class ArtifactInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Pinned files are added by name and never edited: another digest is another artifact."""
-
-    model = Artifact
-    verbose_name_plural = _("Files")
-    fields = readonly_fields = ("origin", "named", "bits", "size", "pinned", "upstream")
-    extra = 0
-    can_delete = False
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    @admin.display(description=_("Source"))
-    def origin(self, artifact: Artifact) -> str:
-        return str(artifact.get_source_display())
-
-    @admin.display(description=_("Name"))
-    def named(self, artifact: Artifact) -> str:
-        return artifact.ref
-
-    @admin.display(description=_("Quantisation"))
-    def bits(self, artifact: Artifact) -> str:
-        return artifact.quantisation or "–"
-
-    @admin.display(description=_("Size"))
-    def size(self, artifact: Artifact) -> str:
-        return catalogue_view.gigabytes(artifact.bytes) if artifact.bytes else "–"
-
-    @admin.display(description=_("Pinned to"))
-    def pinned(self, artifact: Artifact) -> str:
-        return artifact.digest[:12] or gettext("nothing: an engine serves it")
-
-    @admin.display(description=_("Upstream now"))
-    def upstream(self, artifact: Artifact) -> SafeString | str:
-        if not artifacts.has_changed(artifact):
-            return gettext("the same") if artifact.upstream_digest else "–"
-        return render_to_string(f"{TEMPLATES}/_changed.html", {"artifact": artifact})
-
-
 @admin.register(CatalogueModel)
-class CatalogueModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("named", "about", "files", "fit", "state")
+class CatalogueModelAdmin(ModelActions, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("named", "needs", "fit", "state", "usage")
     ordering = ("name",)
     search_fields = ("name", "key", "artifacts__ref")
     list_per_page = 50
     fields = ("name", "key", "is_visible", "temperature", "top_p")
     readonly_fields = ("key",)
     inlines = (ArtifactInline,)
-    actions = ("check_upstream",)
+    actions = VERBS
     change_form_template = f"{TEMPLATES}/change_form.html"
+    change_list_template = f"{TEMPLATES}/change_list.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        door = self.admin_site.admin_view
+        own = [
+            path("live/", door(self.live_list), name="models_admin_cataloguemodel_live"),
+            path("verb/<slug:verb>/", door(verb_view.press), name="models_admin_verb"),
+            path("<int:pk>/live/", door(self.live_page), name="models_admin_model_live"),
+            path("<int:pk>/plan/", door(plan_admin.plan), name="models_admin_plan"),
+            path("<int:pk>/plan/live/", door(plan_admin.live), name="models_admin_plan_live"),
+        ]
+        return [*own, *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogueModel]:
-        return super().get_queryset(request).prefetch_related("artifacts__deployments__engine__host")
+        return super().get_queryset(request).prefetch_related(*catalogue_view.WITH_ROWS)
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """The machines are read once for all rows."""
+        """Machines and the ledger are read once for all rows."""
         changes = super().get_changelist_instance(request)
-        machines = catalogue_view.machines()
+        table = Table(model_usage.by_model())
         for model in changes.result_list:
-            model.machines = machines
+            model.row = table.row(model)
         return changes
 
     @admin.display(description=_("Model"), ordering="name")
     def named(self, model: CatalogueModel) -> SafeString:
-        return _cell("name", model=model, card=catalogue_view.card_of(model))
+        return _cell("name", model=model, row=vars(model)["row"])
 
-    @admin.display(description=_("Facts"))
-    def about(self, model: CatalogueModel) -> SafeString:
-        card = catalogue_view.card_of(model)
-        context = catalogue_view.number(card.context) if card else ""
-        return _cell("about", card=card, context=context, parameters=catalogue_view.parameters(card) if card else "")
-
-    @admin.display(description=_("Files"))
-    def files(self, model: CatalogueModel) -> SafeString:
-        rows = [
-            (row, catalogue_view.gigabytes(row.bytes) if row.bytes else "", artifacts.has_changed(row))
-            for row in model.artifacts.all()
-        ]
-        return _cell("files", rows=rows)
+    @admin.display(description=_("Needs"))
+    def needs(self, model: CatalogueModel) -> SafeString:
+        return _cell("needs", needs=vars(model)["row"].needs)
 
     @admin.display(description=_("Fit"))
     def fit(self, model: CatalogueModel) -> SafeString:
-        return _cell("fit", plans=catalogue_view.plans(model, vars(model)["machines"]))
+        return _cell("fit", row=vars(model)["row"])
 
-    @admin.display(description=_("Deployed"))
+    @admin.display(description=_("State"))
     def state(self, model: CatalogueModel) -> SafeString:
-        return _cell("state", rows=_deployed(model))
+        return _cell("state", row=vars(model)["row"])
 
-    @admin.action(description=_("Ask what the names mean upstream"), permissions=["change"])
-    def check_upstream(self, request: HttpRequest, queryset: QuerySet[CatalogueModel]) -> None:
-        checked = artifacts.check_upstream(Artifact.objects.filter(model__in=queryset).order_by("ref"))
-        for row in checked:
-            if row.problem:
-                self.message_user(request, row.problem, messages.WARNING)
-        changed = [row.artifact.ref for row in checked if artifacts.has_changed(row.artifact)]
-        if changed:
-            about = {"names": ", ".join(changed)}
-            self.message_user(
-                request, gettext("Changed upstream, not followed here: %(names)s.") % about, messages.WARNING
-            )
-        elif checked and not any(row.problem for row in checked):
-            self.message_user(request, gettext("All names still mean what is pinned here."), messages.SUCCESS)
-        elif not checked:
-            self.message_user(request, gettext("None of them is pinned, so there is nothing to compare."))
+    @admin.display(description=_("Last 7 days"))
+    def usage(self, model: CatalogueModel) -> SafeString:
+        return _cell("usage", usage=vars(model)["row"].usage)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         return super().changelist_view(request, {"title": gettext("Models"), **(extra_context or {})})
+
+    def live_list(self, request: HttpRequest) -> HttpResponse:
+        """The cells that change by themselves, of the models named by `pk`."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        wanted = [int(each) for each in request.GET.getlist("pk")[: self.list_per_page] if each.isdecimal()]
+        table = Table({})
+        rows = [table.row(model) for model in self.get_queryset(request).filter(pk__in=wanted)]
+        return TemplateResponse(request, f"{TEMPLATES}/live.html", {"rows": rows})
+
+    def live_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        model = self.get_object(request, str(pk))
+        if model is None or not self.has_view_permission(request, model):
+            raise PermissionDenied
+        return TemplateResponse(request, f"{TEMPLATES}/_now.html", {"work": model_work.of(model, request.user)})
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Asks the registry outside of any transaction: the database's write lock must not wait for the network."""
@@ -181,42 +145,11 @@ class CatalogueModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         model = self.get_object(request, object_id)
-        known = _known(model) if model else {}
+        known: dict[str, Any] = {}
+        if model is not None:
+            known = {"title": model.name, "subtitle": None, "work": model_work.of(model, request.user)}
+            known |= catalogue_page.known(model)
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **known})
-
-
-def _known(model: CatalogueModel) -> dict[str, Any]:
-    card = catalogue_view.card_of(model)
-    return {
-        "card": card,
-        "plans": catalogue_view.plans(model, catalogue_view.machines()),
-        "changed": catalogue_view.changed(model),
-        "parameters": catalogue_view.parameters(card) if card else "",
-        "context_tokens": catalogue_view.number(card.context) if card else "",
-        "assumed_tokens": catalogue_view.number(USUAL_CONTEXT),
-        "sizes": [(size, catalogue_view.gigabytes(size.bytes)) for size in card.sizes] if card else [],
-        "deployed": _deployed(model),
-    }
-
-
-def _deployed(model: CatalogueModel) -> list[dict[str, Any]]:
-    rows = catalogue_view.deployments(model)
-    memory = {row.pk: found for row, found in catalogue_view.memory(rows)}
-    return [_deployment(row, memory.get(row.pk)) for row in rows]
-
-
-def _deployment(row: Deployment, memory: Comparison | None) -> dict[str, Any]:
-    found = {
-        "row": row,
-        "place": fleet.place_of(row.engine),
-        "look": LOOKS.get(row.state, "cold"),
-        "context": catalogue_view.number(row.context_tokens),
-    }
-    if memory is not None:
-        found["expected"] = catalogue_view.gibibytes(memory.expected)
-        found["measured"] = catalogue_view.gibibytes(memory.measured)
-        found["error"] = memory_words.error(memory)
-    return found
 
 
 def _cell(name: str, **context: Any) -> SafeString:

@@ -23,6 +23,15 @@ USUAL = ((1, 8), (1, 12), (1, 16), (1, 24), (1, 48), (1, 80), (2, 80), (4, 80), 
 LOOKS = {Verdict.FITS: "fits", Verdict.SHORTER: "unload", Verdict.PARTLY: "unload", Verdict.NOT: "no"}
 
 
+# What a list of models wants at hand of each.
+WITH_ROWS = (
+    "artifacts__deployments__engine__host",
+    "artifacts__deployments__pins",
+    "artifacts__stored_artifacts__host",
+    "artifacts__stored_artifacts__jobs",
+)
+
+
 @dataclass(frozen=True)
 class Line:
     """A verdict at a place; `look` is fits, unload (with a cost) or no."""
@@ -56,11 +65,12 @@ def card_of(model: CatalogueModel) -> Card | None:
 def machines() -> list[Machine]:
     """Out of the database: NVIDIA's driver may hang for minutes, and a web server need not have any."""
     rows = Host.objects.prefetch_related("engines").order_by("pk")
-    found = [Machine(fleet.shown_name(host), _gpus(host)) for host in rows]
+    found = [Machine(fleet.shown_name(host), gpus_of(host)) for host in rows]
     return [machine for machine in found if machine.gpus]
 
 
-def _gpus(host: Host) -> tuple[Gpu, ...]:
+def gpus_of(host: Host) -> tuple[Gpu, ...]:
+    """Its cards as its agent saw them last; what our own engines hold of them counts as free."""
     seen = hosts.seen(host)
     ports = {_port(engine.base_url) for engine in host.engines.all()}
     return tuple(_gpu(card, ports) for card in seen.gpus) if seen else ()
@@ -154,6 +164,11 @@ def changed(model: CatalogueModel) -> list[Artifact]:
 
 def deployments(model: CatalogueModel) -> list[Deployment]:
     return [row for artifact in model.artifacts.all() for row in artifact.deployments.all()]
+
+
+def file_title(artifact: Artifact) -> str:
+    """Its quantisation and where it comes from."""
+    return ", ".join(filter(None, (artifact.quantisation, str(artifact.get_source_display()))))
 
 
 def gigabytes(size: int) -> str:

@@ -131,7 +131,7 @@ class Colours:
 def _view(host: Host, is_gone: bool, colours: Colours, name_of: Callable[[Deployment], str]) -> HostView:
     rows = [row for row in colours.rows if row.engine.host_id == host.pk]
     told = hosts.seen(host)
-    bars = memory_bars.bars(told, [_loaded(row, told) for row in rows if is_loaded(row)]) if told else []
+    bars = memory_bars.bars(told, [loaded(row, told) for row in rows if is_loaded(row)]) if told else []
     looks = {row.pk: colours.of(row) for row in rows}
     names = {row.pk: name_of(row) for row in rows}
     return HostView(
@@ -160,7 +160,7 @@ def _seen(row: Deployment) -> engine_facts.SeenModel | None:
     return next((model for model in facts.models if model.name == row.artifact.ref), None) if facts else None
 
 
-def _loaded(row: Deployment, told: Inventory | None) -> Loaded:
+def loaded(row: Deployment, told: Inventory | None) -> Loaded:
     port = urlsplit(row.engine.base_url).port
     return Loaded(row.pk, row.engine_id, row.engine.kind, port, _memory_of(row, told), row.artifact.bytes)
 

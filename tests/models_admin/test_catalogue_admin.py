@@ -51,30 +51,30 @@ def model(key: str = "deepseek-r1:32b", name: str = "R1 32B", **artifact: Any) -
     return Artifact.objects.create(model=made, **{**fields, **artifact})
 
 
-def test_the_list_tells_facts_files_fit_and_where_it_runs(admin: Client) -> None:
+def test_the_list_tells_files_needs_and_where_it_runs_and_its_page_the_facts(admin: Client) -> None:
     artifact = model()
     engine = Engine.objects.create(host=fleet.local_host(), kind="ollama", base_url="http://127.0.0.1:9")
     Deployment.objects.create(engine=engine, artifact=artifact, context_tokens=16384, slots=2)
     seen = text(admin, LIST)
-    for words in ("R1 32B deepseek-r1:32b", "32.8 B Qwen2ForCausalLM 131,072 tokens MIT + Apache-2.0"):
+    for words in ("R1 32B deepseek-r1:32b, Q4_K_M, Ollama", "16k context, 2 at once", "warm on the site's machine"):
         assert words in seen
-    assert "Ollama Q4_K_M 19.9 GB" in seen
-    assert "16 GB partly on CPU: slow 24 GB fits needs 23." in seen
-    assert "warm on the site's machine Ollama, 2 × 16,384 tokens" in seen
+    seen = text(admin, f"{LIST}{artifact.model.pk}/change/")
+    for words in ("Architecture Qwen2ForCausalLM", "16 GB partly on CPU: slow 24 GB fits", "Parameters 32.8 B"):
+        assert words in seen
 
 
 def test_what_was_expected_and_measured_stand_side_by_side(admin: Client) -> None:
     engine = Engine.objects.create(host=fleet.local_host(), kind="ollama", base_url="http://127.0.0.1:9")
-    Deployment.objects.create(
+    row = Deployment.objects.create(
         engine=engine, artifact=model(), context_tokens=16384, slots=1,
         expected_bytes=25 * 2**30, measured_bytes=24 * 2**30,
     )  # fmt: skip
-    assert "25.0 GiB expected, 24.0 GiB measured (+4.2 %)" in text(admin, LIST)
+    assert "25.0 GiB expected, 24.0 GiB measured (+4.2 %)" in text(admin, f"{LIST}{row.artifact.model_id}/change/")
 
 
 def test_every_machine_with_gpus_is_told_as_its_agent_saw_it(admin: Client) -> None:
     """Memory that an engine of ours holds there counts as free: it is what would be loaded anew."""
-    model()
+    page = f"{LIST}{model().model.pk}/change/"
     host = Host.objects.create(name="rack-1", queue="host.rack-1")
     Engine.objects.create(host=host, kind="ollama", base_url="http://10.0.0.5:11434")
     told = {}
@@ -82,19 +82,20 @@ def test_every_machine_with_gpus_is_told_as_its_agent_saw_it(admin: Client) -> N
         holds = GpuProcess(7, name, 18 * GIB, ports=(port,))
         cards = (GpuCard("RTX 4090", 24 * GIB, 6 * GIB, processes=(holds,)),)
         hosts.note("rack-1", Inventory(64 * GIB, 60 * GIB, gpus=cards))
-        told[name] = text(admin, LIST)
+        told[name] = text(admin, page)
     assert "rack-1 fits 16 GB partly on CPU: slow" in told["ollama"]
     assert "rack-1 partly on CPU: slow" in told["game"]
 
 
 def test_a_large_model_is_told_how_many_cards_it_takes(admin: Client) -> None:
-    model("deepseek-r1:671b", "R1 671B", source="hf", ref="deepseek-ai/DeepSeek-R1-0528", bytes=684_530_000_000)
-    assert "8 × 80 GB does not fit 16 × 80 GB fits" in text(admin, LIST)
+    files = {"source": "hf", "ref": "deepseek-ai/DeepSeek-R1-0528", "bytes": 684_530_000_000}
+    page = f"{LIST}{model('deepseek-r1:671b', 'R1 671B', **files).model.pk}/change/"
+    assert "8 × 80 GB does not fit 16 × 80 GB fits" in text(admin, page)
 
 
 def test_a_model_without_a_card_is_listed_without_facts(admin: Client) -> None:
     model("smollm2:135m", "Smol")
-    assert "Smol smollm2:135m – Ollama" in text(admin, LIST)
+    assert "Smol smollm2:135m, Q4_K_M, Ollama" in text(admin, LIST)
 
 
 def test_a_change_upstream_is_shown_in_list_and_page(admin: Client, server: RegistryServer) -> None:
