@@ -1,42 +1,65 @@
-"""The agent of a host: looks at the machine every 10 s and hands on what it saw. Knows no database itself."""
+"""What every runner does for hosts: it is the agent of the site's own machine, and hears those that joined."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
-from models_admin import hosts
+from live.redis import RedisError
+from models_admin import agent, engine_keys, fleet, host_words, hosts, warm_notes
+from models_admin.host_access import Upkeep
 from models_admin.inspection import Inspector
 from models_admin.inventory import Inventory
+from models_admin.launch_orders import ServerWord
 
 log = logging.getLogger(__name__)
-Report = Callable[[Inventory], Awaitable[None]]
+UPKEEP_SECONDS = 5.0
+# After what broke the keeping of servers off it is begun anew.
+KEEPER_SECONDS = 10.0
 InDatabase = Callable[..., Awaitable[Any]]
 
 
 def loops(in_database: InDatabase) -> list[asyncio.Task[None]]:
-    """For a runner, which is its own machine's agent: here the site writes what it reports."""
+    """For ever, beside the runner's own work."""
 
     async def report(seen: Inventory) -> None:
         await in_database(hosts.note_local, seen)
 
-    return [asyncio.create_task(watch(Inspector(models_folder()), report))]
+    endless = (
+        agent.watch(Inspector(agent.models_folder()), report),
+        keep_servers(in_database),
+        host_words.listen(in_database),
+        keep_access(in_database),
+    )
+    return [asyncio.create_task(each) for each in endless]
 
 
-def models_folder() -> Path:
-    return Path(settings.MODELS_DIR)
+async def keep_servers(in_database: InDatabase) -> None:
+    """The servers that the site's own machine launches; of several runners one keeps them."""
 
+    async def report(words: list[ServerWord]) -> None:
+        for word in words:
+            await in_database(warm_notes.note_server, fleet.LOCAL_HOST, word)
 
-async def watch(inspector: Inspector, report: Report, *, seconds: float = hosts.LOOK_SECONDS) -> None:
-    """Look and report for ever: a look or a word that fails is made up for by the next."""
     while True:
         try:
-            await report(await inspector.read())
-        except Exception:  # whatever a driver or the database does, a host that still runs is not to be called gone
-            log.exception("the look at this machine was not noted")
-        await asyncio.sleep(seconds)
+            secret = await in_database(lambda: engine_keys.secret_of(fleet.local_host()))
+            await agent.keeper_of(secret).run(report)
+        except Exception:  # the database or a disk is away
+            log.exception("this machine's servers are not kept")
+        await asyncio.sleep(KEEPER_SECONDS)
+
+
+async def keep_access(in_database: InDatabase) -> None:
+    """Redis knows the users of hosts again soon after it was started anew."""
+    upkeep = Upkeep()
+    while True:
+        try:
+            await in_database(upkeep.look)
+        except RedisError as error:
+            log.warning("users of hosts were not looked at: %s", error)
+        except Exception:  # the database is away
+            log.exception("users of hosts were not looked at")
+        await asyncio.sleep(UPKEEP_SECONDS)

@@ -1,49 +1,76 @@
 """Sends work to hosts and their words to the site, by task name. A message is a hint: the sweep sends a lost one again.
 
-Orders go out after the transaction that decided them; what a host tells depends on no transaction.
+Orders go out after the transaction that decided them; what a host tells depends on no transaction. A host that joined
+has its queue under a key prefix of its own: the transport keeps more keys than the queue's, and its user of Redis
+reaches no others.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 from functools import partial
 from typing import Any
 
+import msgspec
 from celery import current_app
 from django.db import transaction
+from kombu import Connection
 from kombu.exceptions import OperationalError
+from kombu.pools import producers
 
 from live import doorbell
+from models_admin import membership
+from models_admin.launch_orders import LaunchOrder
 from models_admin.pull_orders import PullOrder, StopOrder, Told, as_json
 
 log = logging.getLogger(__name__)
 PULL = "models_admin.pull"
 STOP_PULL = "models_admin.stop_pull"
+LAUNCH = "models_admin.launch"
 REPORT_PULL = "models_admin.report_pull"
 SITE = "run"
+# The first host's queue is the runners' own: they are its agent.
+HOST_LEAD, LOCAL = "host.", "host.local"
 
 
 def pull(queue: str, order: PullOrder) -> None:
-    transaction.on_commit(partial(_send, PULL, as_json(order), queue))
+    transaction.on_commit(partial(_send, PULL, order, queue))
 
 
 def stop_pull(queue: str, order: StopOrder) -> None:
-    transaction.on_commit(partial(_send, STOP_PULL, as_json(order), queue))
+    transaction.on_commit(partial(_send, STOP_PULL, order, queue))
+
+
+def launch(queue: str, order: LaunchOrder) -> None:
+    transaction.on_commit(partial(_send, LAUNCH, order, queue))
 
 
 def report_pull(told: Told) -> bool:
-    """From a host, which has no database and no transaction. False where Redis is away."""
-    return _send(REPORT_PULL, as_json(told), SITE)
+    """From the site's own machine, without a transaction. False where Redis is away."""
+    return _send(REPORT_PULL, told, SITE)
 
 
-def _send(name: str, message: dict[str, Any], queue: str) -> bool:
+def _send(name: str, message: msgspec.Struct, queue: str) -> bool:
     # Asked first: kombu tries a Redis that is away for six seconds, message by message, whatever it is told.
     if not doorbell.is_reachable():
         log.warning("%s not sent: Redis is away", name)
         return False
+    words: dict[str, Any] = {"args": [as_json(message)], "retry": False, "ignore_result": True}
     try:
-        current_app.send_task(name, args=[message], queue=queue, retry=False, ignore_result=True)
+        if not queue.startswith(HOST_LEAD) or queue == LOCAL:
+            current_app.send_task(name, queue=queue, **words)
+        else:
+            with producers[_connection(queue)].acquire(block=True) as producer:
+                current_app.send_task(name, queue=queue, producer=producer, **words)
     except (OperationalError, OSError) as error:
         log.warning("%s not sent: %s", name, error)
         return False
     return True
+
+
+@functools.cache
+def _connection(queue: str) -> Connection:
+    """To the same Redis, under the prefix of the host whose queue it is."""
+    prefix = membership.prefix_of(queue.removeprefix(HOST_LEAD))
+    return current_app.connection_for_write(transport_options={"global_keyprefix": prefix})

@@ -1,51 +1,14 @@
-"""Celery's entrance: what hosts are told to do, and what they tell.
-
-Early acknowledged: Redis hands a message that nobody acknowledged out again after an hour, which a pull of 400 GB
-takes. A pull whose process died is missed by the sweep within seconds instead.
-"""
+"""Celery's entrance at the site: what its own machine's agent tells. Orders to hosts come in by `agent_tasks`."""
 
 from __future__ import annotations
 
-import asyncio
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import uvloop
 from celery import shared_task
-from celery.signals import worker_shutting_down
-from django.conf import settings
 
-from models_admin import fetching, pulling, queue
-from models_admin.backends.registry import Registries
-from models_admin.pull_orders import PullOrder, StopOrder, Told
-from models_admin.pull_sources import Place
-
-
-def _place() -> Place:
-    """The token stays in this process's environment: messages are kept on the broker's disk."""
-    return Place(
-        Path(settings.MODELS_DIR),
-        Registries(settings.OLLAMA_REGISTRY, settings.HF_ENDPOINT, settings.HF_TOKEN),
-        allowed_hosts=frozenset(settings.MODEL_HOSTS),
-        spare_bytes=settings.MODELS_SPARE_BYTES,
-    )
-
-
-@worker_shutting_down.connect
-def keep_bytes(**kwargs: Any) -> None:
-    fetching.stop_all()
-
-
-@shared_task(name=queue.PULL, acks_late=False)
-def pull(order: dict[str, Any]) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(fetching.pull(msgspec.convert(order, PullOrder), _place(), queue.report_pull))
-
-
-@shared_task(name=queue.STOP_PULL, acks_late=False)
-def stop_pull(order: dict[str, Any]) -> None:
-    fetching.stop(msgspec.convert(order, StopOrder), _place())
+from models_admin import pulling, queue
+from models_admin.pull_orders import Told
 
 
 @shared_task(name=queue.REPORT_PULL, acks_late=False)

@@ -52,6 +52,16 @@ def address(name: str, default: str) -> str:
     raise ImproperlyConfigured(f"{name} is not an address; write it like {default}.")
 
 
+def place(name: str, default: str) -> str:
+    """An address and a port, IPv6 in brackets; '' where it is not set."""
+    value = text(name, default)
+    with suppress(ValueError):
+        parts = urlsplit(f"//{value}")
+        if not value or (parts.hostname and parts.port and parts.netloc == value and "@" not in value):
+            return value
+    raise ImproperlyConfigured(f"{name} is {value!r}; write an address and a port, like 10.0.0.5:6390.")
+
+
 def secret_keys(path: Path) -> list[str]:
     """The site's secrets, a line each: the present one first, then older ones. Made at the first start."""
     with suppress(FileNotFoundError):

@@ -76,6 +76,8 @@ DATABASE_URL = env.text("DATABASE_URL", f"sqlite://{DATA_DIR / 'db.sqlite3'}")
 DATABASES = {"default": env.database(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+# Where machines that join find it; without it by REDIS_URL.
+REDIS_ADDRESS = env.place("R1WEB_REDIS_ADDRESS", "")
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -200,3 +202,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_TASK_DEFAULT_QUEUE = "run"
 CELERY_ENABLE_UTC = True
+
+# The process of an agent away from the site: whatever there asks for a row fails at once.
+AGENT = env.boolean("R1WEB_AGENT", False)
+if AGENT:
+    INSTALLED_APPS = []
+    DATABASES = {"default": {"ENGINE": "django.db.backends.dummy"}}

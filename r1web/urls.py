@@ -12,6 +12,7 @@ urlpatterns = [
     path("livez", health.livez, name="livez"),
     path("admin/", admin.site.urls),
     path("v1/", include("chat.api.urls")),
+    path("", include("models_admin.urls")),
     path("", include("accounts.urls")),
     path("", include("chat.urls")),
 ]

@@ -6,6 +6,7 @@ import sys
 
 from r1web.supervisor import arguments, lock
 from r1web.supervisor.failure import CannotGoOn, sentence_for
+from r1web.supervisor.host import HostSupervisor
 from r1web.supervisor.site import Site
 from r1web.supervisor.supervise import Supervisor
 
@@ -14,7 +15,7 @@ def main(words: list[str]) -> int:
     site = Site(arguments.parse(words))
     try:
         with lock.held(site.data):
-            return Supervisor(site).run()
+            return (HostSupervisor(site) if site.arguments.is_host else Supervisor(site)).run()
     except CannotGoOn as problem:
         print(problem, file=sys.stderr, flush=True)
     except OSError as error:

@@ -25,7 +25,12 @@ def check(arguments: Arguments, *, installs: bool, root: Path) -> None:
         _writable(root)
         _space(root, INSTALL_BYTES)
     _alone(arguments.data)
+    if arguments.is_host:
+        _is_no_site(arguments.data)
+        return
     _port_is_free(arguments.host, arguments.port)
+    if arguments.redis_bind:
+        _may_bind_redis(arguments.redis_bind)
     file = arguments.admin_password_file
     if file and not os.access(file, os.R_OK):
         raise CannotGoOn(f"The password file {file} cannot be read: check its name and rights.")
@@ -83,6 +88,25 @@ def _port_is_free(host: str, port: int) -> None:
             raise CannotGoOn(f"Only root may use port {port}: choose one above 1023 with --port N.") from None
         except OSError as error:
             raise CannotGoOn(_taken(host, port, error)) from None
+
+
+def _is_no_site(data: Path) -> None:
+    if (data / "db.sqlite3").exists():
+        raise CannotGoOn(f"A site lives in {data}, so this cannot be a host there: choose another --data DIR.")
+
+
+def _may_bind_redis(place: str) -> None:
+    if os.environ.get("REDIS_URL"):
+        raise CannotGoOn("--redis-bind is for the built-in Redis, and REDIS_URL names another: leave one of them out.")
+    address, _, port = place.rpartition(":")
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address.strip("[]"), int(port)))
+        except OSError as error:
+            raise CannotGoOn(
+                f"Redis cannot listen on {place} ({error.strerror}): choose another place with --redis-bind ADDR:PORT."
+            ) from None
 
 
 def _taken(host: str, port: int, error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""How the web server and the runner are started."""
+"""How the web server, the runner and a host's agent are started."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import sys
 
 from r1web.supervisor.children import Command
 from r1web.supervisor.site import Site
+
+# Orders at once on a host: each pull takes one for as long as it lasts.
+AGENT_TASKS = "16"
 
 
 def web(site: Site) -> Command:
@@ -37,3 +40,13 @@ def runner(site: Site) -> Command:
     # Django's checks belong to bin/check: here they would load every page's code and delay the start.
     values = {**site.process_environment(), "CELERY_SKIP_CHECKS": "1"}
     return Command("Runner", words, values, site.logs / "runner.log")
+
+
+def agent(site: Site, queue: str) -> Command:
+    """On a machine that joined a site: it takes the orders of its own queue and knows no database."""
+    words = [
+        sys.executable, "-m", "celery", "-A", "models_admin.agent_app", "worker", "-P", "threads", "-c", AGENT_TASKS,
+        "-Q", queue, "--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "agent@%h",
+        "--loglevel", "INFO",
+    ]  # fmt: skip
+    return Command("Agent", words, site.host_environment(), site.logs / "agent.log")

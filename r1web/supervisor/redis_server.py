@@ -1,4 +1,7 @@
-"""The built-in Redis-compatible server: a unix socket with a password, an append-only file, nothing on the network."""
+"""The built-in Redis-compatible server: a unix socket with a password, an append-only file.
+
+On the network only where --redis-bind asks for it, for machines that join; each of them has a user of its own.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +42,10 @@ def binary() -> Path:
 
 
 def _settings(site: Site, folder: Path) -> str:
+    address, _, port = site.arguments.redis_bind.rpartition(":")
     lines = [
-        "port 0",
+        *([f"bind {address.strip('[]')}"] if address else []),
+        f"port {port or 0}",
         f'unixsocket "{_quoted(site.redis_socket)}"',
         "unixsocketperm 600",
         f'requirepass "{site.redis_password}"',

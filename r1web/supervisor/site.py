@@ -19,6 +19,8 @@ from r1web.supervisor.failure import CannotGoOn
 
 # The shortest limit among the systems: macOS allows 104 bytes with the closing NUL.
 SOCKET_PATH_BYTES = 100
+# glibc keeps freed memory apart for each thread, and our few threads free much of it at once.
+OURS = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 
 
@@ -97,13 +99,21 @@ class Site:
             values["REDIS_URL"] = os.environ["REDIS_URL"]
         if url := os.environ.get("DATABASE_URL"):
             values["DATABASE_URL"] = url
+        if self.arguments.redis_bind:
+            values["R1WEB_REDIS_ADDRESS"] = self.arguments.redis_bind
         return values
 
     def process_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONHOME"}
-        # glibc keeps freed memory apart for each thread, and our few threads free much of it at once.
-        ours = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
-        return {**inherited, **self.environment(), **ours}
+        return {**inherited, **self.environment(), **OURS}
+
+    def host_environment(self) -> dict[str, str]:
+        """For the agent of a machine that joined a site: nothing leads it to a database, or to another Redis."""
+        left_out = {"PYTHONHOME", "DATABASE_URL", "REDIS_URL"}
+        inherited = {name: value for name, value in os.environ.items() if name not in left_out}
+        values = {"R1WEB_DATA": str(self.data), "R1WEB_AGENT": "1", "DJANGO_SETTINGS_MODULE": "r1web.settings"}
+        # Django's checks look at pages and tables, of which there are none.
+        return {**inherited, **OURS, **values, "CELERY_SKIP_CHECKS": "1"}
 
     def addresses(self) -> list[str]:
         """Where people find the site: this machine first, then the network."""

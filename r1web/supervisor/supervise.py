@@ -9,7 +9,17 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from r1web.supervisor import children, engine, health, programs, redis_server, settings_file, setup, site_settings
+from r1web.supervisor import (
+    children,
+    engine,
+    health,
+    programs,
+    redis_server,
+    servers,
+    settings_file,
+    setup,
+    site_settings,
+)
 from r1web.supervisor.arguments import ROOT
 from r1web.supervisor.crew import Crew
 from r1web.supervisor.failure import CannotGoOn
@@ -179,6 +189,7 @@ class Supervisor:
             say(f"Running answers may finish, for up to {seconds:.0f} s.")
             self._crew.drain("Runner", seconds, is_cut_short=lambda: self._requests.wants_hurry)
         self._crew.end(last="Redis")
+        servers.end(self._site)
         setup.fold_database(self._site)
         if self._site.has_own_redis:
             self._site.redis_socket.unlink(missing_ok=True)

@@ -44,8 +44,12 @@ EnvironmentFile=/etc/r1web.env
 
 
 def unit(arguments: Arguments) -> str:
-    words = [sys.executable, str(ROOT / "bin" / "up"), "--port", str(arguments.port), "--host", arguments.host]
+    words = [sys.executable, str(ROOT / "bin" / "up")]
+    # A host that joined needs nothing else, and a join code is good for once only.
+    words += [] if arguments.is_host else ["--port", str(arguments.port), "--host", arguments.host]
     words += ["--data", str(arguments.data)]
+    if arguments.redis_bind:
+        words += ["--redis-bind", arguments.redis_bind]
     if arguments.admin_password_file:
         words += ["--admin-password-file", str(arguments.admin_password_file)]
     if arguments.tls:

@@ -82,7 +82,9 @@ def test_only_live_and_the_log_open_redis() -> None:
         return any(not name.startswith("redis.exceptions") for name in names)
 
     assert {path for path in importers_of("redis") if opens(path)} == {
+        "live/access.py",
         "live/doorbell.py",
+        "live/mailbox.py",
         "live/redis.py",
         "chat/stream_log.py",
     }
