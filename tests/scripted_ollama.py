@@ -71,7 +71,9 @@ def _handler(box: ScriptedOllama) -> type[BaseHTTPRequestHandler]:
                     rows = [{"name": n, "digest": _digest(n), "size": s} for n, s in box.models.items()]
                     self._json({"models": rows})
                 case "/api/ps":
-                    self._json({"models": [_loaded(name, context) for name, context in box.loaded.items()]})
+                    self._json(
+                        {"models": [_loaded(name, context, box.models[name]) for name, context in box.loaded.items()]}
+                    )
                 case _:
                     self._json({"error": "not found"}, 404)
 
@@ -156,8 +158,6 @@ def _handler(box: ScriptedOllama) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _loaded(name: str, context: int) -> dict[str, Any]:
-    return {"name": name, "model": name, "digest": _digest(name), "size": 1000, "size_vram": 0,
+def _loaded(name: str, context: int, size: int) -> dict[str, Any]:
+    return {"name": name, "model": name, "digest": _digest(name), "size": size, "size_vram": 0,
             "context_length": context, "expires_at": "2319-01-01T00:00:00Z"}  # fmt: skip
-
-
