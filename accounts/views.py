@@ -62,7 +62,7 @@ def set_up(request: HttpRequest, token: str) -> HttpResponse:
     if user is None:
         return render(request, "accounts/setup_gone.html", status=404)
     login(request, user, backend=MODEL_BACKEND)
-    return redirect("/")
+    return redirect("first-run")
 
 
 def set_language(request: HttpRequest) -> HttpResponse:

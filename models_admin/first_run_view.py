@@ -105,6 +105,7 @@ def _page(request: HttpRequest, *, problem: str = "", link: str = "", status: in
     found = first_run.proposal(fleet.local_host())
     context = {
         **_moving(run),
+        "has_demo": bool(fleet.warm_deployments(fleet.DEMO_MODEL)),
         "problem": problem,
         "link": link,
         "looks": _looks(run),
@@ -124,7 +125,6 @@ def _moving(run: FirstRun) -> dict[str, Any]:
         "lines": first_found.lines(fleet.local_host(), run),
         "progress": first_words.progress(run),
         "ready": first_words.ready_lead(run),
-        "has_warm": fleet.has_warm_deployment(),
     }
 
 

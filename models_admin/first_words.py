@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from django.utils import formats
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.limit_presets import Preset
 from models_admin import first_run, fleet, pull_words, warm_words
@@ -108,8 +108,14 @@ def preset(chosen: Preset) -> tuple[str, str]:
     names = {"few": _("A few people"), "team": _("Team of 10 to 20"), "class": _("Class of 50")}
     if chosen.tokens is None:
         return names[chosen.name], _("no limits, fair line only")
-    tokens = formats.number_format(chosen.tokens, force_grouping=True)
-    return names[chosen.name], _("%(tokens)s tokens a day each") % {"tokens": tokens}
+    return names[chosen.name], _("%(tokens)s tokens a day each") % {"tokens": _count(chosen.tokens)}
+
+
+def _count(tokens: int) -> str:
+    """Chinese counts in ten thousands."""
+    if (get_language() or "").startswith("zh"):
+        return f"{tokens / 10_000:g} 万"
+    return formats.number_format(tokens, force_grouping=True)
 
 
 def progress(run: FirstRun) -> Progress | None:

@@ -20,9 +20,9 @@ def printed() -> str:
     return out.getvalue().strip()
 
 
-def test_the_link_makes_the_first_admin_and_signs_him_in(db: None, client: Client) -> None:
-    response = client.post(printed(), FORM)
-    assert response.status_code == 302 and response["Location"] == "/"
+def test_the_link_makes_the_first_admin_and_leads_him_to_the_set_up_of_the_box(db: None, client: Client) -> None:
+    response = client.post(printed(), FORM, follow=True)
+    assert response.status_code == 200 and "Set up this box" in response.content.decode()
     assert User.objects.get().is_superuser
     assert client.get("/admin/").status_code == 200
 
