@@ -32,6 +32,8 @@ class Work:
     request: base.ChatRequest
     tokens_per_second: int | None
     is_cloud: bool = False
+    deployment_id: int = 0
+    has_failed: bool = False  # its deployment, the last time
 
 
 class KeptAtHome(Exception):
@@ -79,6 +81,8 @@ def _work(generation_id: uuid.UUID) -> Work:
         _request(row, answer, deployment),
         deployment.tokens_per_second,
         deployment.engine.is_cloud,
+        deployment.pk,
+        has_failed=deployment.failures > 0,
     )
 
 

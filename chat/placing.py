@@ -6,24 +6,35 @@ import uuid
 from collections.abc import Sequence
 
 from django.db.models import BooleanField, Case, F, OuterRef, Q, Subquery, Value, When
+from django.utils import timezone
 
 from chat.line import Line
 from chat.models import Generation
+from models_admin import circuit
 from models_admin.models import Deployment
 from models_admin.placement import Nowhere, Replica, Wish, place, taken
 
 
 def replicas(deployments: Sequence[Deployment], in_use: dict[int, int]) -> list[Replica]:
-    """`in_use`: leased slots by deployment id."""
+    """`in_use`: leased slots by deployment id. The only one is never taken out: a failing engine is better than none."""
+    now, has_sound = timezone.now(), any(not circuit.is_on_trial(row) for row in deployments)
     return [
-        Replica(row.pk, row.slots, in_use.get(row.pk, 0), row.state == Deployment.State.WARM, row.engine.is_cloud)
+        Replica(
+            row.pk,
+            row.slots,
+            in_use.get(row.pk, 0),
+            is_warm=row.state == Deployment.State.WARM,
+            is_cloud=row.engine.is_cloud,
+            is_resting=has_sound and circuit.is_resting(row, now),
+            is_on_trial=has_sound and circuit.is_on_trial(row),
+        )
         for row in deployments
     ]
 
 
 def choose(line: Line, model: str, there: list[Replica]) -> tuple[dict[int, list[uuid.UUID]], list[uuid.UUID]]:
     """Take from the line who can run now: generations by replica id, and those that no waiting will ever help."""
-    free = sum(max(0, replica.slots - replica.busy) for replica in there if replica.is_warm)
+    free = sum(replica.free for replica in there)
     keys: list[uuid.UUID] = []
     while len(keys) < free and (entry := line.pick(model)):
         line.take(entry.key)

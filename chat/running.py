@@ -22,7 +22,7 @@ from chat.settlement import Outcome
 from chat.stream_log import ANSWER, THINKING, Log, Writer
 from live import doorbell
 from live import redis as connections
-from models_admin import fleet, probing
+from models_admin import circuit, fleet, probing
 from models_admin.backends import base
 from models_admin.backends.drivers import make_driver
 from models_admin.secrets import SecretUnreadable
@@ -32,6 +32,8 @@ CHECKPOINT_SECONDS = 1.0
 SETTLE_TRIES = 20
 PUT_BACK_SECONDS = 30.0
 ANSWER_LIMIT = 2_000_000  # characters of thinking and answer together
+# Its fault, and no sign of a full queue.
+ENGINE_FAILURES = {base.Unreachable.code, base.BrokeOff.code, base.BackendError.code}
 KINDS = {"thinking": THINKING, "answer": ANSWER}
 
 
@@ -136,6 +138,7 @@ class Runner:
     async def _finish(self, live: Live) -> None:
         if live.is_lost:
             return
+        await self._note_outcome(live)
         if isinstance(live.error, base.Unreachable | base.Overloaded | base.OutOfCredit):
             await self._hold_back(live.work, live.error)
         if isinstance(live.error, base.Unreachable | base.Overloaded) and await self._is_put_back(live):
@@ -147,6 +150,14 @@ class Runner:
             return
         # Settled before sealed: a reader that sees the end must also see the final usage in the database.
         await self.writer.seal(live.log, "")
+
+    async def _note_outcome(self, live: Live) -> None:
+        """Of the engine, not of the person: what he stopped or asked wrongly says nothing of it."""
+        with contextlib.suppress(DatabaseError):
+            if live.error is not None and live.error.code in ENGINE_FAILURES:
+                await in_database(circuit.note_failure, live.work.deployment_id)
+            elif live.finish is not None and live.work.has_failed:
+                await in_database(circuit.note_success, live.work.deployment_id)
 
     async def _hold_back(self, work: Work, error: base.BackendError) -> None:
         """Nothing more for this engine until it is well: else all who wait for it would fail one after another.

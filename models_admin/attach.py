@@ -197,7 +197,7 @@ def _state(engine: Engine, deployment: Deployment, health: Health) -> Deployment
     state = state_by_health(engine, health)
     if state != Deployment.State.WARM or not CAPABILITIES[engine.kind].load:
         return state
-    return Deployment.State.STOPPED if deployment.pk is None else Deployment.State(deployment.state)
+    return Deployment.State.STOPPED if deployment._state.adding else Deployment.State(deployment.state)
 
 
 def _usual_name(model: str, *, is_cloud: bool) -> str:

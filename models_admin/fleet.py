@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 
@@ -83,8 +83,12 @@ def can_write() -> bool:
     return True
 
 
-def has_warm_deployment() -> bool:
-    return Deployment.objects.filter(state=Deployment.State.WARM).exists()
+def has_deployment_to_ask() -> bool:
+    """One that is warm, or that the site loads when somebody asks."""
+    states = Deployment.State
+    on_demand = Q(launch__isnull=False) | Q(engine__kind__in=[kind for kind, can in CAPABILITIES.items() if can.load])
+    cold = on_demand & Q(state__in=[states.STOPPED, states.STARTING, states.DRAINING])
+    return Deployment.objects.filter(Q(state=states.WARM) | cold).exists()
 
 
 def choices() -> list[Choice]:

@@ -16,17 +16,30 @@ class Why(StrEnum):
     NOT_WARM = "not_warm"
     FULL = "full"
     CLOUD = "cloud"
+    FAILING = "failing"
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A deployment of the model. `busy` of its `slots` hold an answer."""
+    """A deployment of the model. `busy` of its `slots` hold an answer.
+
+    One that failed again and again rests, and then is on trial: it gets one answer at a time until one succeeds.
+    """
 
     id: int
     slots: int
     busy: int
     is_warm: bool = True
     is_cloud: bool = False
+    is_resting: bool = False
+    is_on_trial: bool = False
+
+    @property
+    def free(self) -> int:
+        """Answers that it can take now."""
+        if not self.is_warm or self.is_resting:
+            return 0
+        return max(0, (1 if self.is_on_trial else self.slots) - self.busy)
 
     @property
     def load(self) -> float:
@@ -76,4 +89,6 @@ def _hindrance(wish: Wish, replica: Replica) -> Why | None:
         return Why.CLOUD
     if not replica.is_warm:
         return Why.NOT_WARM
-    return Why.FULL if replica.busy >= replica.slots else None
+    if replica.free:
+        return None
+    return Why.FAILING if replica.is_on_trial else Why.FULL

@@ -27,7 +27,7 @@ def _database_checks() -> dict[str, bool]:
         return {
             "database": fleet.can_write(),
             "runner": fleet.has_live_worker(),
-            "model": fleet.has_warm_deployment(),
+            "model": fleet.has_deployment_to_ask(),
         }
     except DatabaseError:
         return {"database": False, "runner": False, "model": False}

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from chat import claiming, generation, scheduling, settlement
 from chat.generation import Ask, Submitted
 from chat.models import Conversation, Generation
 from chat.settlement import Outcome
-from models_admin import fleet
+from models_admin import circuit, fleet
 from models_admin.models import Deployment, Engine, Worker
 
 Make = Callable[..., Ask]
@@ -110,3 +111,28 @@ def test_one_that_cannot_be_placed_keeps_nobody_behind_it_waiting(
     scheduling.release_what_can_run()
     states = [Generation.objects.get(pk=each.generation).state for each in (kept, free)]
     assert states == ["failed", "released"]
+
+
+def test_a_replica_that_fails_again_and_again_rests_is_tried_with_one_and_taken_back(
+    deployment: Deployment, second: Deployment, ask: Make
+) -> None:
+    for _ in range(circuit.FAILURES):
+        circuit.note_failure(deployment.pk)
+    made = [generation.submit(person, ask()) for person in people(3)]
+    scheduling.release_what_can_run()
+    assert where(*made) == [second.pk, second.pk, None], "it rests"
+    Deployment.objects.filter(pk=deployment.pk).update(failed_at=timezone.now() - circuit.REST)
+    more = generation.submit(people(1)[0], ask())
+    scheduling.release_what_can_run()
+    assert where(made[2], more) == [deployment.pk, None], "it is tried with one"
+    circuit.note_success(deployment.pk)
+    scheduling.release_what_can_run()
+    assert where(more) == [deployment.pk], "it is taken back"
+
+
+def test_the_only_replica_is_never_taken_out(deployment: Deployment, ask: Make) -> None:
+    for _ in range(circuit.FAILURES):
+        circuit.note_failure(deployment.pk)
+    made = [generation.submit(person, ask()) for person in people(2)]
+    scheduling.release_what_can_run()
+    assert where(*made) == [deployment.pk] * 2

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models_admin.placement import Nowhere, Replica, Why, Wish, place, taken
 
 IDLE, BUSY, FULL = Replica(1, 4, 0), Replica(2, 4, 3), Replica(3, 4, 4)
+RESTING, TRIED = Replica(6, 4, 0, is_resting=True, is_on_trial=True), Replica(7, 4, 0, is_on_trial=True)
 COLD, CLOUD = Replica(4, 4, 0, is_warm=False), Replica(5, 16, 0, is_cloud=True)
 
 
@@ -22,8 +23,22 @@ COLD, CLOUD = Replica(4, 4, 0, is_warm=False), Replica(5, 16, 0, is_cloud=True)
         (Wish(), [CLOUD, BUSY], 2),
         (Wish(previous=5), [CLOUD, BUSY], 2),
         (Wish(), [CLOUD, FULL], 5),
+        (Wish(previous=6), [RESTING, BUSY], 2),
+        (Wish(previous=7), [TRIED, BUSY], 7),
+        (Wish(previous=7), [*taken([TRIED], TRIED), BUSY], 2),
     ],
-    ids=["least loaded", "where it was", "not if full", "not if cold", "home first", "home before habit", "else cloud"],
+    ids=[
+        "least loaded",
+        "where it was",
+        "not if full",
+        "not if cold",
+        "home first",
+        "home before habit",
+        "else cloud",
+        "not while it rests",
+        "one question on trial",
+        "one only",
+    ],
 )
 def test_the_best_of_those_that_can(wish: Wish, replicas: list[Replica], expected: int) -> None:
     found = place(wish, replicas)

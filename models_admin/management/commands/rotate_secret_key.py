@@ -16,7 +16,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from models_admin import secrets
-from models_admin.models import Engine
+from models_admin.models import Engine, Host
 
 
 class Command(BaseCommand):
@@ -46,6 +46,10 @@ def _encrypt_anew() -> int:
         for engine in engines:
             engine.secret = secrets.renew(engine.secret)
         Engine.objects.bulk_update(engines, ["secret"])
+        hosts = [host for host in Host.objects.select_for_update() if host.secret]
+        for host in hosts:
+            host.secret = secrets.renew(host.secret)
+        Host.objects.bulk_update(hosts, ["secret"])
     return len(engines)
 
 
