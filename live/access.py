@@ -20,9 +20,13 @@ COMMANDS = (
 )  # fmt: skip
 
 
-@functools.cache
 def _client() -> Redis:
-    return connections.blocking(settings.REDIS_URL, seconds=SECONDS)
+    return _connected(settings.REDIS_URL)
+
+
+@functools.cache
+def _connected(url: str) -> Redis:
+    return connections.blocking(url, seconds=SECONDS)
 
 
 def user_of(host_name: str) -> str:

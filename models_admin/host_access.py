@@ -25,6 +25,11 @@ def redis_url(host_name: str, password: str, *, asked_as: str) -> str | None:
     return f"{place[0]}://{access.user_of(host_name)}:{quote(password, safe='')}@{place[1]}"
 
 
+def is_reachable() -> bool:
+    """Whether another machine could reach the site's Redis at all."""
+    return redis_url("any", "", asked_as="site") is not None
+
+
 def _bound(asked_as: str) -> tuple[str, str] | None:
     """As `bin/up --redis-bind` has it."""
     if not settings.REDIS_ADDRESS:
@@ -37,9 +42,22 @@ def _bound(asked_as: str) -> tuple[str, str] | None:
 def _by_url() -> tuple[str, str] | None:
     """A Redis of the operator's own, unless it is one for this machine alone."""
     parts = urlsplit(settings.REDIS_URL)
-    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or _is_loopback(parts.hostname):
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname or is_loopback(parts.hostname):
         return None
     return parts.scheme, f"{parts.netloc.rpartition('@')[2]}{parts.path or '/0'}"
+
+
+def leads_home(url: str) -> bool:
+    """Whether a machine that follows this address finds itself."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def is_loopback(name: str) -> bool:
+    """Whether every machine means itself by it."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name in LOOPBACK_NAMES
 
 
 def _is_everywhere(address: str) -> bool:
@@ -47,13 +65,6 @@ def _is_everywhere(address: str) -> bool:
         return ipaddress.ip_address(address.strip("[]")).is_unspecified
     except ValueError:
         return False
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name in LOOPBACK_NAMES
 
 
 class Upkeep:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from models_admin import engine_address, host_view, hosts
+from models_admin import engine_address, fleet, host_access, host_view, hosts, joining
 from models_admin.catalogue_view import gigabytes
 from models_admin.host_view import HostView
 from models_admin.inventory import FoundEngine, GpuCard, Inventory
+from models_admin.joining import JoinError
 from models_admin.models import Host
 
 TEMPLATES = "admin/models_admin/host"
@@ -27,7 +31,7 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("named", "memory", "loaded", "to_attach")
     ordering = ("pk",)
     fields = ("name", "queue", "state", "memory", "loaded", "programs", "to_attach")
-    readonly_fields = ("queue", "state", "memory", "loaded", "programs", "to_attach")
+    readonly_fields = ("name", "queue", "state", "memory", "loaded", "programs", "to_attach")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
         return hosts.with_silence().prefetch_related("engines")
@@ -36,16 +40,44 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         title = capfirst(str(self.opts.verbose_name_plural))
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Host | None = None) -> Any:
-        """A host is found by its name: its own agent's reports must not go astray."""
-        return ("name", *self.readonly_fields) if obj else self.readonly_fields
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """A host is not filled in: it joins by a code, which this page alone ever shows."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        context: dict[str, Any] = {"title": gettext("Let a machine join"), "opts": self.opts}
+        context |= {**self.admin_site.each_context(request), "obstacle": ""}
+        if not host_access.is_reachable():
+            context["obstacle"] = joining.unreachable()
+        if request.method == "POST":
+            code = joining.make_code(by=request.user.get_username())
+            site = joining.site_url(request.build_absolute_uri("/").rstrip("/"))
+            context |= {"command": joining.command_line(code, site), "leads_home": host_access.leads_home(site)}
+        return TemplateResponse(request, f"{TEMPLATES}/join.html", context)
 
-    def get_fields(self, request: HttpRequest, obj: Host | None = None) -> Any:
-        return self.fields if obj else ("name",)
+    def has_delete_permission(self, request: HttpRequest, obj: Host | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or obj.name != fleet.LOCAL_HOST)
 
-    def save_model(self, request: HttpRequest, obj: Host, form: Any, change: bool) -> None:
-        obj.queue = obj.queue or f"host.{obj.name}"
-        super().save_model(request, obj, form, change)
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What its row takes along is its own; what keeps it from going is told in words."""
+        why = [reason for host in objs if (reason := joining.why_not_removed(host))]
+        return [host.name for host in objs], {}, set(), why
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except JoinError as error:  # it took up work since the page was asked for
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:models_admin_host_changelist"))
+
+    def delete_model(self, request: HttpRequest, obj: Host) -> None:
+        joining.remove(obj, by=request.user.get_username())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
+        for host in queryset:
+            try:
+                joining.remove(host, by=request.user.get_username())
+            except JoinError as error:
+                self.message_user(request, str(error), messages.ERROR)
 
     @admin.display(description=_("Host"), ordering="name")
     def named(self, host: Host) -> SafeString:

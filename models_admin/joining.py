@@ -8,6 +8,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from secrets import token_hex, token_urlsafe
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from django.db import transaction
 from django.db.models import ProtectedError
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from live import access
 from live.redis import RedisError
@@ -59,10 +61,12 @@ def command_line(code: str, site: str) -> str:
     return f"bin/up --join {site.rstrip('/')} --code {code}"
 
 
-def site_url() -> str:
-    """Where other machines probably find the site, for whoever asks from a terminal."""
+def site_url(asked: str = "") -> str:
+    """Where other machines probably find the site; `asked` is the URL under which somebody found it just now."""
+    if asked and not host_access.leads_home(asked):
+        return asked
     names = [name for name in settings.ALLOWED_HOSTS if name != "*"]
-    outside = [name for name in names if not name.startswith("127.") and name not in ("localhost", "[::1]")]
+    outside = [name for name in names if not host_access.is_loopback(name.strip("[]"))]
     return f"{'https' if settings.HTTPS else 'http'}://{(outside or names or ['localhost'])[0]}:{settings.PORT}"
 
 
@@ -74,7 +78,7 @@ def join(wish: Wish) -> Membership:
         password = token_urlsafe(32)
         url = host_access.redis_url(host.name, password, asked_as=wish.asked_as)
         if url is None:
-            raise JoinError(_unreachable())
+            raise JoinError(unreachable())
         host.broker_digest, host.seen_at = hashlib.sha256(password.encode()).hexdigest(), timezone.now()
         host.save()
         code.used_at, code.host = timezone.now(), host
@@ -87,12 +91,8 @@ def join(wish: Wish) -> Membership:
 
 def remove(host: Host, *, by: str) -> None:
     """Forget a host, its files' rows and its rights. Raises JoinError where that would lose something."""
-    if host.name == fleet.LOCAL_HOST:
-        raise JoinError(_("The site's own machine stays."))
-    running = Deployment.objects.filter(engine__host=host, state__in=IN_MEMORY).count()
-    if running:
-        about = {"host": host.name, "count": running}
-        raise JoinError(_("%(host)s has %(count)d models in memory: unload them first.") % about)
+    if why := why_not_removed(host):
+        raise JoinError(why)
     name = host.name
     try:
         with transaction.atomic():
@@ -100,9 +100,24 @@ def remove(host: Host, *, by: str) -> None:
             Deployment.objects.filter(engine__host=host).delete()
             host.engines.all().delete()
             host.delete()
+            transaction.on_commit(partial(_expel, name))
     except ProtectedError as error:
         raise JoinError(_("%(host)s still answers somebody: try again in a minute.") % {"host": name}) from error
-    _expel(name)
+
+
+def why_not_removed(host: Host) -> str:
+    """A sentence; '' where nothing would be lost."""
+    if host.name == fleet.LOCAL_HOST:
+        return _("The site's own machine stays.")
+    running = Deployment.objects.filter(engine__host=host, state__in=IN_MEMORY).count()
+    if not running:
+        return ""
+    said = ngettext(
+        "%(host)s has %(count)d model in memory: unload it first.",
+        "%(host)s has %(count)d models in memory: unload them first.",
+        running,
+    )
+    return said % {"host": host.name, "count": running}
 
 
 def _open_code(told: str) -> JoinCode:
@@ -143,7 +158,8 @@ def _checked_address(told: str) -> str:
     return str(address)
 
 
-def _unreachable() -> str:
+def unreachable() -> str:
+    """Why no machine can join now, and what helps."""
     return _(
         "This site's Redis can't be reached from other machines. Start the site with bin/up --redis-bind ADDR (an "
         "address of a private network), or set REDIS_URL to a Redis that they reach; then join with the same code."
