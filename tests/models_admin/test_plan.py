@@ -1,0 +1,153 @@
+"""The Plan page in /admin/: what a pull would need and whom it would touch, then what its buttons do."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.utils.timezone import now
+
+from accounts.models import User
+from models_admin import hosts, pulling, warming
+from models_admin.inventory import GpuCard, Inventory, Program
+from models_admin.memory_fit import GIB
+from models_admin.models import Artifact, AuditEntry, Deployment, PullJob
+from models_admin.pull_orders import Step
+from tests.models_admin.machines import deployed, files, host, signed_in, stored, text
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def admin() -> Client:
+    return signed_in(User.objects.create_superuser("root"))
+
+
+def page(artifact: Artifact) -> str:
+    return f"/admin/models_admin/cataloguemodel/{artifact.model_id}/plan/"
+
+
+def wish(artifact: Artifact, **fields: Any) -> dict[str, Any]:
+    return {"artifact": artifact.pk, "context": 16_384, "slots": 1, "kind": "", "flags": "", "gpus": "", **fields}
+
+
+def test_the_plan_tells_size_room_time_licence_and_each_hosts_verdict(admin: Client) -> None:
+    full = host("gpu-1", free=4, disk=10)
+    host("gpu-2")
+    old = deployed(files("old", "Old One", 40), full, "warm", measured_bytes=44 * GIB)
+    Deployment.objects.filter(pk=old.pk).update(last_used_at=now() - timedelta(minutes=21))
+    told = text(admin.get(page(files("deepseek-r1:32b", "R1 32B"))))
+    assert "Nothing has happened yet." in told
+    assert "Download 19.8 GB Disk on gpu-2 900 GB free, enough" in told
+    assert re.search(r"Weights \+ cache 18\.4 GiB \+ \d\.\d GiB Licence MIT \+ Apache-2\.0", told)
+    assert "gpu-2 fits" in told
+    assert "gpu-1 after unloading Old One 9.8 GB of disk are missing on gpu-1." in told
+    assert "Old One last used 21 minutes ago" in told
+    assert not PullJob.objects.exists() and Deployment.objects.count() == 1
+
+
+def test_a_pin_in_the_way_is_told_with_owner_end_and_reason(admin: Client) -> None:
+    full = host("gpu-1", free=4)
+    old = deployed(files("old", "Old One", 40), full, "warm", measured_bytes=44 * GIB)
+    warming.pin(old, by="li", reason="demo for the visitors", ends_at=now() + timedelta(hours=1))
+    told = text(admin.get(page(files("deepseek-r1:32b", "R1 32B"))))
+    assert re.search(r"Old One stays pinned by li until \S+( [ap]\.m\.)?: demo for the visitors not before", told)
+
+
+def test_another_context_and_more_answers_need_more(admin: Client) -> None:
+    host("gpu-1", card=24, free=24)
+    artifact = files("deepseek-r1:32b", "R1 32B")
+    assert "gpu-1 fits" in text(admin.get(page(artifact), wish(artifact, context=4096)))
+    assert "gpu-1 does not fit" in text(admin.get(page(artifact), wish(artifact, context=65_536, slots=4)))
+
+
+def test_pull_and_warm_goes_to_every_chosen_host(admin: Client) -> None:
+    places = [host("gpu-1"), host("gpu-2")]
+    artifact = files("deepseek-r1:32b", "R1 32B")
+    chosen = wish(artifact, slots=2, host=[each.pk for each in places])
+    told = text(admin.post(page(artifact), chosen, follow=True))
+    for name in ("gpu-1", "gpu-2"):
+        assert f"R1 32B is pulled to {name}, then warmed. Cancel" in told
+    assert {(job.state, job.then_warm) for job in PullJob.objects.all()} == {("planned", True)}
+    made = Deployment.objects.order_by("pk")
+    assert [(row.state, row.slots, row.context_tokens) for row in made] == [("stopped", 2, 16_384)] * 2
+    assert set(AuditEntry.objects.values_list("verb", flat=True)) == {"deploy", "pull"}
+
+
+def test_pull_only_deploys_nothing(admin: Client) -> None:
+    artifact, place = files("deepseek-r1:32b", "R1 32B"), host("gpu-1")
+    assert "Choose a host first." in text(admin.post(page(artifact), wish(artifact)))
+    told = text(admin.post(page(artifact), wish(artifact, host=place.pk, pull_only="yes"), follow=True))
+    assert "R1 32B is pulled to gpu-1. Cancel" in told
+    assert not Deployment.objects.exists() and not PullJob.objects.get().then_warm
+
+
+def test_files_that_are_there_are_warmed_at_once(admin: Client) -> None:
+    artifact, place = files("deepseek-r1:7b", "R1 7B", 4.7), host("gpu-1")
+    stored(artifact, place)
+    assert "nothing, it is there" in text(admin.get(page(artifact)))
+    told = text(admin.post(page(artifact), wish(artifact, host=place.pk), follow=True))
+    assert "R1 7B on gpu-1 is being loaded. Unload" in told
+    assert Deployment.objects.get().state == "starting" and not PullJob.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"flags": "--trust-remote-code"}, "never given"),
+        ({"flags": "--tensor-parallel-size 2; rm -rf /"}, "belongs to no flag"),
+        ({"flags": "--host 0.0.0.0"}, "has a field of its own"),
+        ({"gpus": "0,x"}, "Numbers of cards"),
+        ({"gpus": "7"}, "has no GPU 7"),
+        ({"context": "9999999"}, "less than or equal"),
+        ({"context": "1000000"}, "reads at most"),
+        ({"slots": "0"}, "greater than or equal"),
+        ({"kind": "ollama"}, "Select a valid choice"),
+        ({"artifact": "4711"}, "Select a valid choice"),
+    ],
+)
+def test_what_cannot_be_launched_is_said_beside_its_field(admin: Client, fields: dict[str, str], why: str) -> None:
+    place = host("gpu-1")
+    cards = (GpuCard("RTX 6000", 48 * GIB, 48 * GIB),)
+    hosts.note("gpu-1", Inventory(64 * GIB, 60 * GIB, 10**12, 10**12, gpus=cards, programs=(Program("vllm", "0.8"),)))
+    artifact = files(
+        "deepseek-r1:32b", "R1 32B", source="hf", ref="o/deepseek-r1-distill-qwen-32b-awq", quantisation="AWQ"
+    )
+    told = text(admin.post(page(artifact), {**wish(artifact, host=place.pk), **fields}, follow=True))
+    assert re.search(why, told)
+    assert not Deployment.objects.exists() and not PullJob.objects.exists()
+
+
+def test_pulls_under_way_are_fetched_alone_with_their_buttons(admin: Client) -> None:
+    artifact, place = files("deepseek-r1:8b", "R1 8B", 8.5), host("gpu-1")
+    job = pulling.ask(artifact, place, by="ann")
+    pulling.note_step(job.pk, 1, Step("loading", 3_100_000_000, 8_500_000_000, 82_000_000))
+    piece = admin.get(f"{page(artifact)}live/").content.decode()
+    assert (
+        "R1 8B, Q4_K_M pulling 3.1 of 8.5 GB to gpu-1 36 % 82.0 MB/s, 1 minute, asked by ann Pause Cancel"
+        in " ".join(re.sub(r"<[^>]+>", " ", piece).split())
+    )
+    pulling.pause(job, by="ann")
+    assert "Resume" in admin.get(f"{page(artifact)}live/").content.decode()
+
+
+def test_who_may_only_look_sees_the_plan_and_orders_nothing() -> None:
+    artifact, place = files("deepseek-r1:8b", "R1 8B", 8.5), host("gpu-1")
+    eve = User.objects.create_user("eve", is_staff=True)
+    client = signed_in(eve)
+    assert client.get(page(artifact)).status_code == 403
+    eve.user_permissions.add(Permission.objects.get(codename="view_cataloguemodel"))
+    client = signed_in(User.objects.get(pk=eve.pk))
+    told = text(client.get(page(artifact)))
+    assert "You may look, not pull." in told and "Pull only" not in told
+    assert client.post(page(artifact), wish(artifact, host=place.pk)).status_code == 403
+    eve.user_permissions.add(Permission.objects.get(codename="change_pulljob"))
+    client = signed_in(User.objects.get(pk=eve.pk))
+    assert client.post(page(artifact), wish(artifact, host=place.pk)).status_code == 403
+    assert not Deployment.objects.exists() and not PullJob.objects.exists()
+    client.post(page(artifact), wish(artifact, host=place.pk, pull_only="yes"))
+    assert PullJob.objects.get().asked_by == ["eve"]
