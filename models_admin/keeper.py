@@ -126,6 +126,9 @@ class Keeper:
                 del self._words[word.deployment], self._ends_told[word.deployment]
                 order = LaunchOrder(word.deployment, word.attempt)
                 await in_thread(partial(keeper_wishes.settle, self._folder, order))
+                # Whoever asks again is to hear it again, even before the next look at the wishes.
+                if self._lives.get(word.deployment, (None,))[0] == order:
+                    del self._lives[word.deployment]
 
 
 def end_all(folder: Path, *, seconds: float = 20.0, patience: float = 10.0) -> bool:

@@ -25,6 +25,8 @@ from models_admin.server_log import Loading, is_out_of_memory, last_trouble, loa
 
 T = TypeVar("T")
 MAX_DETAIL = 300
+# The same death, before another try and after the last.
+DIED, LEFT_ALONE = "server_died", "server_ended"
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Life:
         try:
             while self._record.failures < self._pauses.failures:
                 runs = await self._try(server, runs=runs)
-            self._say("quarantined", reason=self._record.reason, detail=self._record.detail)
+            reason = LEFT_ALONE if self._record.reason == DIED else self._record.reason
+            self._say("quarantined", reason=reason, detail=self._record.detail)
         except LaunchRefused as refused:
             self._say("quarantined", reason=refused.reason, detail=str(refused)[:MAX_DETAIL])
 
@@ -117,7 +120,7 @@ class Life:
         try:
             self._record = await in_thread(lambda: self._started(server))
         except OSError as error:
-            raise _Failed("not_started", error.strerror or "") from error
+            raise _Failed("server_not_started", error.strerror or "") from error
 
     def _started(self, server: Server) -> Record:
         home, log = self._place.home, self._place.log
@@ -154,9 +157,9 @@ class Life:
         if size != load.size:
             load.size, load.moved_at = size, now
         if now - load.moved_at > self._pauses.silence:
-            raise _Failed("silent")
+            raise _Failed("server_silent")
         if now - load.begun_at > self._pauses.load:
-            raise _Failed("too_slow")
+            raise _Failed("server_slow")
         return loading(self._place.log.since(self._record.log_start))
 
     async def _until_dead(self) -> None:
@@ -178,7 +181,7 @@ class Life:
         text = self._place.log.end(secret=self._key)
         how = "" if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
         detail = ": ".join(filter(None, (how, last_trouble(text))))
-        return _Failed("out_of_memory" if is_out_of_memory(text) else "died", detail)
+        return _Failed("out_of_memory" if is_out_of_memory(text) else DIED, detail)
 
     async def _note_failure(self, failed: _Failed, *, in_a_row: int) -> None:
         """Ends what is left of the server, and pauses where there is to be another try."""

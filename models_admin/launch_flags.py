@@ -112,14 +112,15 @@ class _Name:
 
 _ALONE, _NAME, _DEGREE, _TOKENS = _Alone(), _Name(), _Whole(1, 64), _Whole(1, 10_000_000)
 _DTYPE = _OneOf(("auto", "half", "float16", "bfloat16", "float", "float32"))
-_KV_TYPE = _OneOf(("auto", "bf16", "bfloat16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2"))
+_VLLM_KV = _OneOf(("auto", "bfloat16", "float16", "fp8", "fp8_e4m3", "fp8_e5m2"))
+_SGLANG_KV = _OneOf(("auto", "bf16", "bfloat16", "fp8_e4m3", "fp8_e5m2"))
 _SEQUENCES = _Whole(1, 65_536)
 _GIGABYTES = _Decimal(0, 4096)
 _GGML_TYPE = _OneOf(("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"))
 _VLLM: dict[str, _Kind] = {
     "--tensor-parallel-size": _DEGREE, "--pipeline-parallel-size": _DEGREE, "--data-parallel-size": _DEGREE,
     "--gpu-memory-utilization": _Decimal(0.05, 1), "--kv-cache-memory-bytes": _Whole(1, 10**14),
-    "--kv-cache-dtype": _KV_TYPE, "--dtype": _DTYPE, "--quantization": _NAME, "--block-size": _Whole(1, 1024),
+    "--kv-cache-dtype": _VLLM_KV, "--dtype": _DTYPE, "--quantization": _NAME, "--block-size": _Whole(1, 1024),
     "--max-model-len": _TOKENS, "--max-num-seqs": _SEQUENCES, "--max-num-batched-tokens": _TOKENS,
     "--max-num-queued-reqs": _SEQUENCES, "--max-num-queued-tokens": _TOKENS, "--seed": _Whole(0, 2**31),
     "--swap-space": _GIGABYTES, "--cpu-offload-gb": _GIGABYTES, "--scheduling-policy": _OneOf(("fcfs", "priority")),
@@ -134,11 +135,11 @@ _SGLANG: dict[str, _Kind] = {
     "--data-parallel-size": _DEGREE, "--expert-parallel-size": _DEGREE, "--context-length": _TOKENS,
     "--mem-fraction-static": _Decimal(0.05, 1), "--max-running-requests": _SEQUENCES,
     "--max-queued-requests": _SEQUENCES, "--max-total-tokens": _TOKENS, "--max-prefill-tokens": _TOKENS,
-    "--chunked-prefill-size": _TOKENS, "--kv-cache-dtype": _KV_TYPE, "--dtype": _DTYPE, "--quantization": _NAME,
+    "--chunked-prefill-size": _TOKENS, "--kv-cache-dtype": _SGLANG_KV, "--dtype": _DTYPE, "--quantization": _NAME,
     "--reasoning-parser": _NAME, "--tool-call-parser": _NAME, "--cpu-offload-gb": _GIGABYTES,
     "--schedule-policy": _NAME, "--attention-backend": _NAME, "--sampling-backend": _NAME, "--grammar-backend": _NAME,
     "--device": _OneOf(("cuda", "cpu", "xpu", "hpu", "npu")), "--random-seed": _Whole(0, 2**31),
-    "--cuda-graph-max-bs": _SEQUENCES, "--disable-radix-cache": _ALONE, "--disable-cuda-graph": _ALONE,
+    "--disable-radix-cache": _ALONE, "--disable-cuda-graph": _ALONE,
     "--enable-metrics": _ALONE, "--enable-cache-report": _ALONE, "--enable-mixed-chunk": _ALONE,
     "--enable-priority-scheduling": _ALONE, "--enable-dp-attention": _ALONE, "--enable-torch-compile": _ALONE,
 }  # fmt: skip

@@ -39,7 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class LaunchRefused(Exception):
-    """Why a server is not started, however often one tries: `reason` is a word, the text a sentence."""
+    """Why a server is not started, however often one tries: `reason` is a word of `warm_words`, the text a sentence."""
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -141,33 +141,35 @@ def _check(server: Server, key: str) -> None:
     try:
         model_names.served(server.name)
     except model_names.NameRefused as error:
-        raise LaunchRefused("refused", str(error)) from error
+        raise LaunchRefused("launch_refused", str(error)) from error
     try:
         ipaddress.ip_address(server.bind)
     except ValueError as error:
         text = _("“%(address)s” is no address to listen on.") % {"address": model_names.shown(server.bind)}
-        raise LaunchRefused("refused", text) from error
+        raise LaunchRefused("launch_refused", text) from error
     if not LOWEST_PORT <= server.port <= 65535:
-        raise LaunchRefused("refused", _("A port lies between 1024 and 65535."))
+        raise LaunchRefused("launch_refused", _("A port lies between 1024 and 65535."))
     if min(server.context, server.slots) < 0 or server.context > 10_000_000 or server.slots > 65_536:
-        raise LaunchRefused("refused", _("Context or slots are out of range."))
+        raise LaunchRefused("launch_refused", _("Context or slots are out of range."))
     if len(set(server.gpus)) != len(server.gpus) or not all(0 <= gpu < MAX_GPUS for gpu in server.gpus):
-        raise LaunchRefused("refused", _("The list of GPUs names one twice, or one that cannot be."))
+        raise LaunchRefused("launch_refused", _("The list of GPUs names one twice, or one that cannot be."))
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise LaunchRefused("refused", _("There is no key for this server; none is started that everybody may use."))
+        raise LaunchRefused(
+            "launch_refused", _("There is no key for this server; none is started that everybody may use.")
+        )
 
 
 def _flags(server: Server) -> tuple[tuple[str, str], ...]:
     try:
         return launch_flags.check(server.program, server.flags)
     except launch_flags.FlagRefused as error:
-        raise LaunchRefused("refused", str(error)) from error
+        raise LaunchRefused("launch_refused", str(error)) from error
 
 
 def _found(launch: _Launch) -> str:
     if launch.program is None:
         text = _("%(program)s is not installed on this host.") % {"program": launch.server.program}
-        raise LaunchRefused("no_program", text)
+        raise LaunchRefused("program_missing", text)
     return launch.program
 
 
@@ -178,10 +180,10 @@ def _folder_or_name(model: str) -> str:
     try:
         wanted = model_names.repository(model)
     except model_names.NameRefused as error:
-        raise LaunchRefused("refused", str(error)) from error
+        raise LaunchRefused("launch_refused", str(error)) from error
     if wanted.file:
         text = _("“%(name)s” is one file; this program loads a whole repository.") % {"name": model_names.shown(model)}
-        raise LaunchRefused("refused", text)
+        raise LaunchRefused("launch_refused", text)
     return str(wanted)
 
 
@@ -193,7 +195,7 @@ def _gguf(model: str) -> Path:
     files = sorted(file for file in path.rglob("*.gguf") if not _is_later_shard(file.name))
     if len(files) != 1:
         text = _("“%(name)s” does not hold exactly one GGUF model.") % {"name": model_names.shown(path.name)}
-        raise LaunchRefused("no_files", text)
+        raise LaunchRefused("files_missing", text)
     return files[0]
 
 
@@ -205,11 +207,11 @@ def _existing(model: str) -> Path:
     path = Path(model) if len(model) <= MAX_PATH and model.isprintable() else None
     if path is None or not path.is_absolute() or ".." in path.parts:
         text = _("“%(name)s” is no model’s path on this host.") % {"name": model_names.shown(model)}
-        raise LaunchRefused("refused", text)
+        raise LaunchRefused("launch_refused", text)
     if not path.exists():
         told = {"name": model_names.shown(path.name)}
         text = _("The files of this model are not where they were: “%(name)s”.") % told
-        raise LaunchRefused("no_files", text)
+        raise LaunchRefused("files_missing", text)
     return path
 
 

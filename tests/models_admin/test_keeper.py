@@ -22,6 +22,7 @@ import msgspec
 import psutil
 import pytest
 
+from models_admin import warm_words
 from models_admin.keeper import TELL_END_TIMES, Keeper, Pauses, end_all, note
 from models_admin.keeper_life import cancelled
 from models_admin.launch_orders import LaunchOrder, Server, ServerWord
@@ -113,6 +114,7 @@ class Host:
 def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path)
     yield made
+    assert {word.reason for word in made.heard} <= {"", *warm_words.reasons()}, "the site has a sentence for each"
     for start in made.starts:
         for pid in filter(None, (start["pid"], start["child"])):
             if runs(pid):
@@ -174,7 +176,7 @@ async def test_a_server_that_dies_is_begun_again_and_left_alone_after_five_death
         assert (word.reason, word.detail) == (
             "out_of_memory", "exit code 3: torch.OutOfMemoryError: CUDA out of memory.",
         )  # fmt: skip
-        assert any(word.stage == "restarting" and "signal 9" in word.detail for word in host.heard)
+        assert any(word.reason == "server_died" and "signal 9" in word.detail for word in host.heard)
     host.told = None
     async with host.keeper():
         await host.hears("quarantined", attempt=1, starts=5)
@@ -259,16 +261,16 @@ async def test_a_load_may_take_long_but_not_in_silence(host: Host) -> None:
             with (host.folder / "logs" / "7.log").open("a") as log:
                 log.write(f"Loading safetensors checkpoint shards:  {percent}% Completed\r")
             await until_async(partial(host.has_heard, progress=percent), f"{percent} %")
-        assert not host.has_heard(reason="silent")
+        assert not host.has_heard(reason="server_silent")
         seconds += 601
-        await until_async(partial(host.has_heard, reason="silent"), "the reason")
+        await until_async(partial(host.has_heard, reason="server_silent"), "the reason")
 
 
 async def test_an_order_that_cannot_be_is_refused_in_words_without_a_try(host: Host) -> None:
     host.wants(1, flags=(("--trust-remote-code", ""),))
     async with host.keeper():
         word = await host.hears("quarantined", attempt=1)
-    assert word.reason == "refused" and "would run code" in word.detail
+    assert word.reason == "launch_refused" and "would run code" in word.detail
     assert host.starts == []
 
 

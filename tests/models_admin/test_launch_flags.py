@@ -122,7 +122,7 @@ def test_no_accepted_pair_becomes_another_flag(program: str, pairs: list[tuple[s
 def test_a_name_that_is_no_model_is_never_started(programs: Path, program: str, model: str) -> None:
     with pytest.raises(LaunchRefused) as refused:
         started(Server(program, model, "r1", 8123), programs)  # type: ignore[arg-type]
-    assert refused.value.reason == "refused" and len(str(refused.value)) < 300
+    assert refused.value.reason == "launch_refused" and len(str(refused.value)) < 300
 
 
 def test_a_split_model_is_loaded_by_its_first_file(programs: Path) -> None:
