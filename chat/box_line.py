@@ -31,7 +31,7 @@ WHY: Final[dict[str, str | LazyText]] = {
     "cold": gettext_lazy("it is loaded next"),
     "no_room_in_use": gettext_lazy("no room: the models in memory are answering"),
     "no_room_pinned": gettext_lazy("no room: the models in memory are pinned"),
-    "load_failed": gettext_lazy("it could not be loaded"),
+    "load_failed": gettext_lazy("it did not get ready"),
     "too_big": gettext_lazy("it does not fit into memory"),
     "pulling": gettext_lazy("its files are on their way"),
     "not_pulled": gettext_lazy("its files are not here"),

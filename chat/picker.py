@@ -14,8 +14,9 @@ from django.utils.translation import gettext as _
 from accounts import rights
 from accounts.models import User
 from chat import cold_models, pace, ready_wishes
-from models_admin import fleet, memory_words, outlook, warm_words
+from models_admin import fleet, outlook, warm_words
 from models_admin.backends.capabilities import CAPABILITIES
+from models_admin.catalogue_view import gibibytes
 from models_admin.fleet import DEMO_MODEL
 from models_admin.host_view import moment
 from models_admin.models import Deployment, Measurement
@@ -150,7 +151,7 @@ class _Words:
             case Verdict.HOST_GONE:
                 return _("%(host)s is silent, and has it.") % where
             case Verdict.FAILED | Verdict.QUARANTINED if outlook.is_loadable(row):
-                return sentences(_("It could not be loaded on %(host)s.") % where, warm_words.reason(row))
+                return sentences(_("It did not get ready on %(host)s.") % where, warm_words.reason(row))
         return _("Its engine on %(host)s does not answer.") % where
 
     def _waiting(self, key: str) -> str:
@@ -228,7 +229,7 @@ def _unloads(rows: Sequence[Deployment]) -> str:
 def _too_big(found: Outlook, where: dict[str, str]) -> str:
     if found.needs_bytes is None:
         return _("Does not fit on %(host)s.") % where
-    return _("Needs %(size)s, more than %(host)s has.") % {**where, "size": memory_words.size(found.needs_bytes)}
+    return _("Needs %(size)s, more than %(host)s has.") % {**where, "size": gibibytes(found.needs_bytes)}
 
 
 def _of_cloud(key: str, rows: Sequence[Deployment]) -> Model:

@@ -104,11 +104,11 @@ def _cold() -> dict[str, str]:
         "waiting.no_room_in_use": _("{model} is loaded on {host} once a model there has answered and may go."),
         "waiting.no_room_pinned": _("{model} is loaded on {host} once a model that is pinned there may go."),
         "pinned.until": _("{model} has no room on {host}: what is in memory there is pinned until {time}."),
-        "waiting.load_failed": _("{model} could not be loaded on {host}. The question is kept."),
+        "waiting.load_failed": _("{model} did not get ready on {host}. The question is kept."),
         "waiting.too_big": _("{model} does not fit into the memory of {host}. The question is kept."),
         "waiting.pulling": _("The files of {model} are on their way to {host}. The question is kept."),
         "waiting.not_pulled": _(
-            "The files of {model} are not on {host}. The question is kept; an admin can pull them."
+            "{host} lacks the files of {model}. An admin can pull them; the question is kept."
         ),
         "waiting.host_gone": _("{host} is silent, and has {model}. The question is kept and starts when it is back."),
         **{f"load.{code}": sentence for code, sentence in warm_words.reasons().items()},

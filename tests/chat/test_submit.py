@@ -95,7 +95,7 @@ def test_slots_are_filled_in_order_and_never_oversubscribed(person: User, deploy
     released = Generation.objects.filter(state="released").values_list("pk", flat=True)
     assert set(released) == set(made[:2])
     assert SlotLease.objects.count() == 2
-    assert [waiting.place_of(Generation.objects.get(pk=pk).ahead) for pk in made[2:]] == [0, 1]
+    assert [waiting.place_of(Generation.objects.get(pk=pk)).ahead for pk in made[2:]] == [0, 1]
 
 
 @override_settings(RUNNING_PER_USER=1)

@@ -16,7 +16,7 @@ from accounts.models import Group, User
 from chat.models import Generation
 from models_admin import fleet, hosts
 from models_admin.inventory import GpuCard, GpuProcess, Inventory
-from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host, Pin
 
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -203,6 +203,32 @@ def test_who_waits_is_numbers_and_the_readers_own_place(browser: Client, reader:
     seen = words(browser)
     assert "2 R1 7B no engine answers for it 2" in seen
     assert "aylin" not in seen
+
+
+def test_pins_and_loads_are_seen_and_names_only_where_the_admin_lets_people_see_them(
+    browser: Client, reader: User, settings: Any
+) -> None:
+    here = engine(kind="ollama")
+    pinned = deploy(here, "R1 32B")
+    ends = timezone.localtime().replace(hour=23, minute=59, second=0)
+    Pin.objects.create(deployment=pinned, owner="li", reason="demo for the visitors", ends_at=ends)
+    Pin.objects.create(deployment=pinned, owner="jo", reason="over", ends_at=timezone.now() - timedelta(hours=1))
+    loading = deploy(here, "R1 70B", state="starting", stage="loading", progress=62, load_ms=90_000)
+    Deployment.objects.filter(pk=loading.pk).update(state_since=timezone.now() - timedelta(seconds=50))
+    deploy(here, "R1 14B", state="stopped", reason="unloaded_outside")
+    tell(card(1))
+    ask(User.objects.create_user("aylin", first_name="Aylin"), "R1 70B")
+    ask(reader, "R1 70B")
+    seen = words(browser)
+    assert "R1 32B pinned until 11:59 p.m.: demo for the visitors" in seen and "over" not in seen
+    assert "ready in about 40 s loading, 62 %" in seen and "R1 14B Somebody else unloaded it. stopped" in seen
+    assert "2 R1 70B it is loading, 62 % 2" in seen and "Aylin" not in seen and "li until" not in seen
+    settings.SHOW_NAMES = True
+    seen = words(browser)
+    assert "2 R1 70B it is loading, 62 % Aylin, you 2" in seen and "pinned by li until 11:59 p.m." in seen
+    settings.SHOW_NAMES = False
+    browser.force_login(User.objects.create_superuser("root"), backend=BACKEND)
+    assert "Aylin, reader" in words(browser)
 
 
 def test_hidden_models_have_no_name_for_members(browser: Client, reader: User) -> None:

@@ -209,7 +209,7 @@ def test_the_setup_link_makes_one_admin_and_closes() -> None:
     assert client.post(path, weak).status_code == 200
     assert not User.objects.exists()
     strong = {"username": "boss", "password1": "tall-blue-tree-9", "password2": "tall-blue-tree-9"}
-    assert client.post(path, strong)["Location"] == "/"
+    assert client.post(path, strong)["Location"] == "/setup/box/"
     assert client.get("/").status_code == 200
     assert User.objects.get().is_superuser
     assert Client().get(path).status_code == 404

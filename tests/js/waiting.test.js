@@ -1,0 +1,70 @@
+// @ts-check
+import test from "node:test";
+import assert from "node:assert/strict";
+import { ChoiceKeys } from "../../static/js/choice_keys.js";
+import { Words } from "../../static/js/i18n.js";
+import { waitingWords } from "../../static/js/waiting_words.js";
+
+const NAMES = ["R1 1.5B", "R1 14B", "R1 32B", "V4"];
+const words = new Words({
+  ahead: "{n} ahead of you", next: "Next in line", ready_in: "ready in about {n} s", another_model: "another model",
+  "host.local": "the site's machine", "load.no_token": "No token came out.",
+  "waiting.ahead": "All places are taken.", "waiting.unknown": "It is kept.",
+  "waiting.loading": "{model} is loading on {host}.", "loading.percent": "{model} is loading on {host}, {percent} %.",
+  "waiting.evicting": "{other} makes room for {model}.", "waiting.load_failed": "{model} did not get ready.",
+  "waiting.no_room_pinned": "{host} is pinned.", "pinned.until": "{host} is pinned until {time}.",
+}, "en");
+const cold = { key: "r1:70b", model: "R1 70B", host: "gpu-2" };
+/** @param {string} code @param {object} [args] @param {number} [ahead] */
+const said = (code, args = {}, ahead = 0) => waitingWords(words, { ahead, yours: 0, reason: { code, args: { ...cold, ...args } } });
+
+test("arrows go round, Home and End to the ends", () => {
+  const keys = new ChoiceKeys();
+  assert.deepEqual(["ArrowDown", "ArrowUp", "Home", "End"].map((key) => keys.next(key, 3, NAMES, 0)), [0, 2, 0, 3]);
+  assert.equal(keys.next("Tab", 0, NAMES, 0), null);
+  assert.equal(keys.next("ArrowDown", -1, [], 0), null);
+});
+
+test("letters typed together find a name, with its blank", () => {
+  const keys = new ChoiceKeys();
+  const typed = [..."r1 3"].reduce((at, key, index) => keys.next(key, at, NAMES, index * 100) ?? -1, 0);
+  assert.equal(typed, 2);
+});
+
+test("a blank alone is no letter: it chooses", () => {
+  assert.equal(new ChoiceKeys().next(" ", 1, NAMES, 5000), null);
+});
+
+test("the same letter again walks on, and a late one begins anew", () => {
+  const keys = new ChoiceKeys();
+  assert.deepEqual([keys.next("r", 0, NAMES, 0), keys.next("r", 1, NAMES, 100), keys.next("v", 2, NAMES, 5000)], [1, 2, 3]);
+  assert.equal(keys.next("q", 3, NAMES, 10_000), 3);
+});
+
+test("a load is told with its host, its percent and its time", () => {
+  const card = said("loading", { percent: 62, seconds: 45 }, 2);
+  assert.deepEqual(card, {
+    place: "2 ahead of you", time: "ready in about 45 s", why: "R1 70B is loading on gpu-2, 62 %.", percent: 62,
+    bell: { key: "r1:70b", name: "R1 70B" },
+  });
+  assert.equal(said("loading", { host: "local" }).why, "R1 70B is loading on the site's machine.");
+  assert.equal(said("loading").percent, null);
+});
+
+test("a model without a name for its reader makes room as another one", () => {
+  assert.equal(said("evicting", { other: "R1 1.5B" }).why, "R1 1.5B makes room for R1 70B.");
+  assert.equal(said("evicting").why, "another model makes room for R1 70B.");
+});
+
+test("a pin is told with its end where it has one, a failure with its reason", () => {
+  assert.match(said("no_room_pinned", { until: Date.now() }).why, /^gpu-2 is pinned until .+\.$/);
+  assert.equal(said("no_room_pinned").why, "gpu-2 is pinned.");
+  assert.equal(said("load_failed", { detail: "no_token" }).why, "R1 70B did not get ready. No token came out.");
+  assert.equal(said("load_failed", { detail: "not known here" }).why, "R1 70B did not get ready.");
+});
+
+test("who waits for a place at a warm model has nothing to be told of", () => {
+  const card = waitingWords(words, { ahead: 1, yours: 0, reason: { code: "ahead", args: { n: 1 } } });
+  assert.deepEqual([card.why, card.time, card.bell], ["All places are taken.", "", null]);
+  assert.equal(said("of a later site").why, "It is kept.");
+});
