@@ -19,7 +19,7 @@ from accounts.limit_presets import Preset
 from models_admin import audit, catalogue, first_found, first_models, fleet, hosts, pinning, runner_queue
 from models_admin.first_models import Proposal, Wish
 from models_admin.model_names import NameRefused
-from models_admin.models import Deployment, FirstRun, Host
+from models_admin.models import Deployment, FirstRun, Host, PullJob
 
 # A registry has 30 s to answer; after so many nobody works on the wish any more.
 WISH_SECONDS = 90
@@ -40,6 +40,10 @@ def row() -> FirstRun:
     return FirstRun.objects.select_related("artifact__model").get_or_create(pk=1)[0]
 
 
+def _locked() -> FirstRun:
+    return FirstRun.objects.select_for_update().get(pk=row().pk)
+
+
 def is_finished() -> bool:
     return FirstRun.objects.filter(finished_at__isnull=False).exists()
 
@@ -50,11 +54,21 @@ def done(run: FirstRun) -> set[Step]:
     is_served = Deployment.objects.exclude(artifact__ref=fleet.DEMO_MODEL).filter(engine__host=host).exists()
     found = {
         Step.ENGINES: hosts.seen(host) is not None and not first_found.to_attach(host),
-        Step.MODEL: not run.model_problem and (bool(run.model_name) or is_served),
+        Step.MODEL: not run.model_problem and (_is_on_its_way(run) if run.model_name else is_served),
         Step.LIMITS: bool(run.limits),
         Step.PEOPLE: invitations.still_open().exists(),
     }
     return {step for step, is_done in found.items() if is_done}
+
+
+def _is_on_its_way(run: FirstRun) -> bool:
+    """Whether the chosen model will be, or is, in memory, as far as is known: neither its pull nor its load failed."""
+    host = fleet.local_host()
+    pull = PullJob.objects.filter(stored__artifact=run.artifact, stored__host=host).order_by("-pk").first()
+    loads = Deployment.objects.filter(artifact=run.artifact, engine__host=host)
+    has_failed = loads.filter(state__in=[Deployment.State.FAILED, Deployment.State.QUARANTINED]).exists()
+    has_ended = pull is not None and pull.state in (PullJob.State.FAILED, PullJob.State.CANCELLED)
+    return not has_failed and not has_ended and not is_lost(run.model_asked_at)
 
 
 def now(run: FirstRun) -> Step | None:
@@ -128,7 +142,8 @@ def note_choice(wish: Wish, *, by: str) -> None:
 
 @transaction.atomic
 def limit(preset: Preset, *, by: str, time_zone: str) -> None:
-    run = row()
+    """Of two at once one comes after the other, so that one limit is left."""
+    run = _locked()
     limit_presets.apply(preset, time_zone=time_zone)
     audit.record(by, "limit_everybody", run, before=run.limits, after=preset.name)
     FirstRun.objects.filter(pk=run.pk).update(limits=preset.name)
@@ -143,8 +158,7 @@ def invite(*, by: str) -> Made:
 
 @transaction.atomic
 def skip(step: Step) -> None:
-    row()
-    run = FirstRun.objects.select_for_update().get(pk=1)
+    run = _locked()
     run.skipped = sorted({*run.skipped, step})
     run.save(update_fields=["skipped"])
 

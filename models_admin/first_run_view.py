@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -19,6 +20,8 @@ from models_admin import catalogue, first_found, first_run, first_words, fleet
 from models_admin.first_models import Proposal
 from models_admin.first_run import FirstRunError, Step
 from models_admin.models import FirstRun
+
+LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
 
 @login_required
@@ -108,6 +111,7 @@ def _page(request: HttpRequest, *, problem: str = "", link: str = "", status: in
         "has_demo": bool(fleet.warm_deployments(fleet.DEMO_MODEL)),
         "problem": problem,
         "link": link,
+        "is_loopback": split_domain_port(request.get_host())[0] in LOOPBACK,
         "looks": _looks(run),
         "lead": first_words.model_lead(found),
         "options": _options(run, found),

@@ -173,7 +173,7 @@ def ready_lead(run: FirstRun) -> str:
     chosen = run.artifact.model.name if run.artifact else ""
     about = {"warm": ", ".join(warm), "chosen": chosen}
     if chosen and chosen not in warm and not run.model_problem:
-        return (_("%(warm)s answers now; %(chosen)s takes over when it is loaded.") if warm else _(
-            "%(chosen)s answers when it is loaded."
-        )) % about  # fmt: skip
-    return _("%(warm)s answers now.") % about if warm else _("No model answers yet.")
+        if not warm:
+            return _("%(chosen)s answers when it is loaded.") % about
+        return _("Answers now: %(warm)s. %(chosen)s takes over when it is loaded.") % about
+    return _("Answers now: %(warm)s.") % about if warm else _("No model answers yet.")

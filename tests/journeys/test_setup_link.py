@@ -36,6 +36,9 @@ def test_the_printed_link_makes_the_admin_who_sets_up_the_box_and_asks(browser: 
         expect(page.get_by_role("heading", name="This link no longer works")).to_be_visible()
         visitor.context.close()
         assert visitor.errors == []
+        tokens = [each.rstrip("/").rpartition("/")[2] for each in (link, site.setup_link())]
+        logged = (site.data / "logs" / "web.log").read_text()
+        assert "/join/" in logged and not [token for token in tokens if token in logged]
 
 
 def set_up(page: Page) -> str:

@@ -197,11 +197,12 @@ def test_the_chosen_model_is_pulled_and_its_way_is_seen(admin: Client, registry:
     assert "Pulling R1 32B running: loading · 2.00 GB / 4.00 GB (50 %) · about 3 minutes left 50 %" in seen
     pulling.note_end(job.pk, job.attempt, End("failure", reason="disk_full"))
     assert "The disk has no room for it." in text(admin)
+    assert 'aria-current="step"><span class="step__number">2' in admin.get(PAGE).content.decode(), "it is to do again"
     for state, told in (("starting", "Loading R1 32B"), ("warm", "R1 32B warm: it answers now")):
         PullJob.objects.update(state="done")
         Deployment.objects.update(state=state)
         assert told in text(admin, f"{PAGE}live/")
-    assert "R1 32B answers now." in outcome(text(admin), "Ready")
+    assert "Answers now: R1 32B." in outcome(text(admin), "Ready")
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,9 @@ def test_the_invitation_is_shown_once_and_works(admin: Client) -> None:
     assert link and "You were invited" in text(Client(), link[1])
     seen = admin.get(PAGE).content.decode()
     assert link[1] not in seen and "with 20 places left" in seen
-    assert Invitation.objects.get().made_by == "root"
+    local = admin.post(PAGE, {"do": "invite"}, headers={"host": "localhost:8000"}).content.decode()
+    assert "http://localhost:8000/join/" in local and "open this page by the machine" in local
+    assert {row.made_by for row in Invitation.objects.all()} == {"root"}
 
 
 def test_every_step_can_be_skipped_and_done_later(admin: Client) -> None:
