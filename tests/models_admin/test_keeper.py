@@ -26,6 +26,7 @@ from models_admin import warm_words
 from models_admin.keeper import TELL_END_TIMES, Keeper, Pauses, end_all, note
 from models_admin.keeper_life import cancelled
 from models_admin.launch_orders import LaunchOrder, Server, ServerWord
+from models_admin.server_log import MAX_BYTES
 from tests.processes import ROOT, until_async
 from tests.running_engines import MODEL, free_port
 
@@ -264,6 +265,22 @@ async def test_a_load_may_take_long_but_not_in_silence(host: Host) -> None:
         assert not host.has_heard(reason="server_silent")
         seconds += 601
         await until_async(partial(host.has_heard, reason="server_silent"), "the reason")
+
+
+async def test_a_long_log_is_put_aside_while_its_server_writes_on(host: Host) -> None:
+    log = host.folder / "logs" / "7.log"
+    host.wants(1)
+    async with host.keeper():
+        await host.hears("ready", attempt=1)
+        with log.open("ab") as file:
+            file.write(b"x" * MAX_BYTES)
+        await until_async(lambda: log.stat().st_size == 0, "a short log")
+        with log.open("ab") as file:
+            file.write(b"after it")
+        await until_async(lambda: host.told and host.told.log == "after it", "the new log")
+    older = log.with_suffix(".log.1")
+    assert older.stat().st_size > MAX_BYTES and older.stat().st_mode & 0o077 == 0
+    assert len(host.starts) == 1
 
 
 async def test_an_order_that_cannot_be_is_refused_in_words_without_a_try(host: Host) -> None:
