@@ -115,11 +115,13 @@ class Host:
 def host(tmp_path: Path) -> Iterator[Host]:
     made = Host(tmp_path)
     yield made
-    assert {word.reason for word in made.heard} <= {"", *warm_words.reasons()}, "the site has a sentence for each"
+    is_clear = end_all(made.folder, patience=0.1)
     for start in made.starts:
         for pid in filter(None, (start["pid"], start["child"])):
             if runs(pid):
                 os.kill(pid, signal.SIGKILL)
+    assert is_clear
+    assert {word.reason for word in made.heard} <= {"", *warm_words.reasons()}, "the site has a sentence for each"
 
 
 @contextmanager
