@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from models_admin import catalogue, deploying, fleet, hosts
 from models_admin.catalogue_view import ENGINES, Line, gibibytes, number
-from models_admin.deploying import DeployError
+from models_admin.deploying import USUAL_SLOTS, DeployError
 from models_admin.host_view import moment
 from models_admin.memory_fit import USUAL_CONTEXT
 from models_admin.models import Artifact, CatalogueModel, Deployment, Host, Pin
@@ -72,7 +72,7 @@ class Board:
         wished = next((each for each in model.artifacts.all() if kind_on(each, host)), None)
         return self.of_files(wished, host) if wished else None
 
-    def of_files(self, artifact: Artifact, host: Host, context: int = 0, slots: int = 1) -> Prospect:
+    def of_files(self, artifact: Artifact, host: Host, context: int = 0, slots: int = USUAL_SLOTS) -> Prospect:
         kind = kind_on(artifact, host) or ENGINES[artifact.source]
         wish = self.look.for_wish(
             artifact, host, kind=kind, context=context or usual_context(artifact), slots=slots

@@ -10,13 +10,18 @@ from django.utils.translation import gettext_lazy as _
 
 from models_admin import catalogue_view, launch_flags
 from models_admin.catalogue_view import ENGINES
-from models_admin.deploying import LEAST_CONTEXT, MOST_CONTEXT, MOST_SLOTS
+from models_admin.deploying import LEAST_CONTEXT, MOST_CONTEXT, MOST_SLOTS, USUAL_SLOTS
 from models_admin.fit_lines import usual_context
 from models_admin.launch_flags import FlagRefused
 from models_admin.models import Artifact, CatalogueModel, Engine
+from models_admin.plan_view import Wish
 
 # Engines that run files of a source; the first one is taken where nobody chooses.
 KINDS = {"ollama": ("ollama",), "gguf": ("llama.cpp",), "hf": ("vllm", "sglang")}
+
+
+class WishRefused(Exception):
+    """What is wrong with a wish, as a sentence."""
 
 
 class LaunchForm(forms.Form):
@@ -24,7 +29,7 @@ class LaunchForm(forms.Form):
 
     artifact = forms.ModelChoiceField(Artifact.objects.none(), label=_("Source"), empty_label=None)
     context = forms.IntegerField(label=_("Context, tokens"), min_value=LEAST_CONTEXT, max_value=MOST_CONTEXT)
-    slots = forms.IntegerField(label=_("Answers at once"), min_value=1, max_value=MOST_SLOTS, initial=1)
+    slots = forms.IntegerField(label=_("Answers at once"), min_value=1, max_value=MOST_SLOTS, initial=USUAL_SLOTS)
     kind = forms.ChoiceField(label=_("Engine"), required=False)
     flags = forms.CharField(
         label=_("Flags"),
@@ -42,7 +47,8 @@ class LaunchForm(forms.Form):
     )
 
     def __init__(self, model: CatalogueModel, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
         files = model.artifacts.filter(source__in=ENGINES).order_by("pk")
         self.fields["artifact"].queryset = files  # type: ignore[attr-defined]
         self.fields["artifact"].label_from_instance = _named  # type: ignore[attr-defined]
@@ -89,6 +95,17 @@ class LaunchForm(forms.Form):
         if card and found.get("context", 0) > card.context:
             told = {"count": catalogue_view.number(card.context)}
             self.add_error("context", gettext("The model reads at most %(count)s tokens.") % told)
+
+
+def checked(artifact: Artifact, **typed: Any) -> Wish:
+    """The same out of words that were typed elsewhere; what is missing or 0 is as usual. Raises WishRefused."""
+    empty = LaunchForm(artifact.model)
+    usual = {"context": usual_context(artifact), "slots": USUAL_SLOTS}
+    given = {name: value for name, value in typed.items() if value and name in empty.fields}
+    form = LaunchForm(artifact.model, {**usual, **given, "artifact": artifact.pk})
+    if form.is_valid():
+        return Wish.of(form.cleaned_data)
+    raise WishRefused(" ".join(str(each) for errors in form.errors.values() for each in errors))
 
 
 def _named(artifact: Artifact) -> str:

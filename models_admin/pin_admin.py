@@ -38,7 +38,8 @@ class PinForm(forms.Form):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
         rows = Deployment.objects.filter(engine__is_cloud=False).select_related("artifact__model", "engine__host")
         self.fields["deployment"].queryset = rows.order_by("artifact__model__name", "pk")  # type: ignore[attr-defined]
         self.fields["deployment"].label_from_instance = model_verbs.name  # type: ignore[attr-defined]

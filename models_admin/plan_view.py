@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -65,6 +65,8 @@ class Row:
     """One host. `why_not` is a sentence where nothing can be pulled to it."""
 
     host: Host
+    found: Prospect
+    pull: Plan
     name: str
     look: str
     verdict: str
@@ -88,6 +90,9 @@ class View:
     disk: Cell
     memory: str
     licence: str
+
+    def only(self, host: Host) -> View:
+        return replace(self, rows=tuple(row for row in self.rows if row.host.pk == host.pk))
 
     @property
     def best(self) -> Row | None:
@@ -136,6 +141,8 @@ def _row(board: Board, wish: Wish, found: Prospect, usage: dict[str, model_usage
     why_not = "" if pull.is_ready else pull.why_not
     return Row(
         host=found.host,
+        found=found,
+        pull=pull,
         name=fleet.shown_name(found.host),
         look=fit_lines.look_of(found),
         verdict=_("in memory already") if is_here else fit_lines.words_of_memory(found),

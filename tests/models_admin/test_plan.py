@@ -43,7 +43,7 @@ def test_the_plan_tells_size_room_time_licence_and_each_hosts_verdict(admin: Cli
     told = text(admin.get(page(files("deepseek-r1:32b", "R1 32B"))))
     assert "Nothing has happened yet." in told
     assert "Download 19.8 GB Disk on gpu-2 900 GB free, enough" in told
-    assert re.search(r"Weights \+ cache 18\.4 GiB \+ \d\.\d GiB Licence MIT \+ Apache-2\.0", told)
+    assert re.search(r"Weights \+ cache 18\.4 GiB \+ \d+\.\d GiB Licence MIT \+ Apache-2\.0", told)
     assert "gpu-2 fits" in told
     assert "gpu-1 after unloading Old One 9.8 GB of disk are missing on gpu-1." in told
     assert "Old One last used 21 minutes ago" in told

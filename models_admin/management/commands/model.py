@@ -1,125 +1,208 @@
-"""`bin/manage model VERB NAME`: what the admin's pages do with models' files on hosts, for scripts and terminals."""
+"""`bin/manage model VERB NAME`: what the admin's pages do with models on hosts, for scripts and terminals.
+
+Ends with 0 when it is done or, without --wait, ordered; with 1 when it was refused or failed; with 2 for wrong words.
+"""
 
 from __future__ import annotations
 
 import getpass
-import json
-import time
-from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from models_admin import artifacts, fleet, model_addresses, pull_words, pulling
-from models_admin.artifacts import AddError
-from models_admin.models import Artifact, Host, PullJob
-from models_admin.pulling import PullError
+from models_admin import (
+    artifacts,
+    deploying,
+    fleet,
+    launch_form,
+    model_lookup,
+    model_report,
+    model_verbs,
+    plan_view,
+    pull_words,
+    warm_words,
+    warming,
+)
+from models_admin.following import Follower, TooLong
+from models_admin.model_report import Report
+from models_admin.models import Artifact, Deployment, Host, PullJob
+from models_admin.plan_view import Wish
 
-POLL_SECONDS = 0.5
-MOVES: dict[str, Callable[..., PullJob]] = {
-    "pause": pulling.pause,
-    "resume": pulling.resume,
-    "cancel": pulling.cancel,
-    "retry": pulling.retry,
-}
+OF_PULLS = ("pause", "resume", "cancel", "retry")
+OF_DEPLOYMENTS = ("warm", "unload", "pin", "unpin", "measure")
+VERBS = ("plan", "pull", *OF_PULLS, *OF_DEPLOYMENTS, "delete")
+A_DAY = 86_400
+REFUSALS = (
+    artifacts.AddError, deploying.DeployError, launch_form.WishRefused, model_lookup.NotFound, model_verbs.VerbRefused,
+    warming.WarmError, TooLong,
+)  # fmt: skip
 
 
 class Command(BaseCommand):
-    help = "Pull models' files to a host, and pause, resume, cancel or retry that."
+    help = "Plan, pull, warm, pin, measure, unload and delete models on hosts."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        for verb in ("pull", *MOVES):
+        for verb in VERBS:
             one = verbs.add_parser(verb)
             one.add_argument("name", help="as in add_model, or the address of a GGUF file")
-            one.add_argument("--host", default=fleet.LOCAL_HOST, help="name of the host")
-            one.add_argument("--wait", action="store_true", help="until it has ended; with its progress on a terminal")
+            one.add_argument("--host", default="", help="name of the host")
             one.add_argument("--json", action="store_true", help="one JSON object instead of words")
-            if verb == "pull":
-                one.add_argument("--source", choices=Artifact.Source.values, default="", help="chosen by the name")
-                one.add_argument("--sha256", default="", help="checksum of a file at an address")
+            if verb not in ("plan", "pin", "unpin", "delete"):
+                one.add_argument("--wait", action="store_true", help="until it has ended; with its progress")
+                one.add_argument("--timeout", type=int, default=A_DAY, help="seconds to wait at most")
+            if verb in ("plan", "pull"):
+                _add_wish(one)
+        _add_pin(verbs.choices["pin"])
+        verbs.choices["pull"].add_argument("--warm", action="store_true", help="and load it when it is there")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.follower = Follower(self.stdout, options.get("timeout") or A_DAY, is_quiet=options["json"])
         try:
-            host = _host(options["host"])
-            if options["verb"] == "pull":
-                job = pulling.ask(_artifact(options), host, by=_person())
-            else:
-                job = MOVES[options["verb"]](_job(options["name"], host), by=_person())
-        except (PullError, AddError) as error:
+            getattr(self, f"_{_family(options['verb'])}")(options)
+        except REFUSALS as error:
             raise CommandError(str(error)) from error
+
+    def _plan(self, options: dict[str, Any]) -> None:
+        view = plan_view.of(_wish(options))
+        if options["host"]:
+            view = view.only(model_lookup.host(options["host"]))
+        self._tell(options, model_report.of_plan(view), model_report.plan_lines(view))
+        if view.best is None:
+            raise SystemExit(1)
+
+    def _pull(self, options: dict[str, Any]) -> None:
+        wish, host = _wish(options), _host(options)
+        done = model_verbs.order(wish, host, by=_person(), then_warm=options["warm"])
+        row = model_verbs.find(done.undo.verb, done.undo.pk) if done.undo else None
+        if isinstance(row, Deployment):
+            self._end_deployment(options, row)
+            return
+        job = self._end_pull(options, model_lookup.job(wish.artifact.ref, host), is_last=not options["warm"])
+        if options["warm"] and options["wait"] and job.state == PullJob.State.DONE:
+            self._end_deployment(options, model_lookup.deployment(wish.artifact.ref, host))
+        elif options["warm"]:
+            self._tell_pull(options, job)
+
+    def _of_pull(self, options: dict[str, Any]) -> None:
+        job = model_lookup.job(options["name"], _host(options))
+        model_verbs.act(options["verb"], job, by=_person())
+        self._end_pull(options, model_lookup.job(options["name"], job.stored.host))
+
+    def _of_deployment(self, options: dict[str, Any]) -> None:
+        where = model_lookup.host(options["host"]) if options["host"] else None
+        verb, name = options["verb"], options["name"]
+        if verb == "warm":
+            row = model_lookup.deployment_to_warm(name, where, by=_person())
+        else:
+            row = model_lookup.deployment(name, where)
+        if verb == "pin":
+            warming.pin(row, by=_person(), reason=options["reason"], ends_at=_end_of(options))
+        elif verb == "unpin":
+            for pin in model_lookup.pins(row):
+                warming.unpin(pin, by=_person())
+        else:
+            model_verbs.act(verb, row, by=_person())
+        self._end_deployment(options, row)
+
+    def _delete(self, options: dict[str, Any]) -> None:
+        stored = model_lookup.stored(options["name"], _host(options))
+        done = model_verbs.act("delete_files", stored, by=_person())
+        stored.refresh_from_db()
+        self._tell(options, model_report.Files(stored.artifact.ref, stored.host.name, stored.state), [done.words])
+
+    def _end_pull(self, options: dict[str, Any], job: PullJob, *, is_last: bool = True) -> PullJob:
         if options["wait"]:
-            job = self._wait(job, is_quiet=options["json"])
-        self._tell(job, as_json=options["json"])
+            self.follower.pull(job)
+        if is_last or job.state == PullJob.State.FAILED:
+            self._tell_pull(options, job)
+        return job
+
+    def _tell_pull(self, options: dict[str, Any], job: PullJob) -> None:
+        self._tell(options, model_report.of_pull(job), [model_report.pull_end(job)], pull_words.reason(job))
         if job.state == PullJob.State.FAILED:
             raise SystemExit(1)
 
-    def _wait(self, job: PullJob, *, is_quiet: bool) -> PullJob:
-        shown = ""
-        while job.state in PullJob.OPEN and job.state != PullJob.State.PAUSED:
-            time.sleep(POLL_SECONDS)
-            job.refresh_from_db()
-            line = _line(job)
-            if not is_quiet and line != shown and self._may_show(job, shown):
-                self._show(line, shown)
-                shown = line
-        if shown and self.stdout.isatty():
-            self.stdout.write("")
-        return job
+    def _end_deployment(self, options: dict[str, Any], row: Deployment) -> None:
+        if options.get("wait"):
+            self.follower.deployment(row)
+        row.refresh_from_db()
+        report = model_report.of_deployment(row)
+        lines = [model_report.deployment_end(row), *_figures(options, report)]
+        self._tell(options, report, lines, warm_words.reason(row))
+        if row.state in (Deployment.State.FAILED, Deployment.State.QUARANTINED):
+            raise SystemExit(1)
 
-    def _may_show(self, job: PullJob, shown: str) -> bool:
-        """A terminal is written over twice a second; a log gets a line for each stage."""
-        return self.stdout.isatty() or not shown.startswith(pull_words.state(job))
-
-    def _show(self, line: str, shown: str) -> None:
-        if self.stdout.isatty():
-            self.stdout.write("\r" + line.ljust(len(shown)), ending="")
-            self.stdout.flush()
-        else:
-            self.stdout.write(line)
-
-    def _tell(self, job: PullJob, *, as_json: bool) -> None:
-        if as_json:
-            self.stdout.write(json.dumps(_for_programs(job), ensure_ascii=False))
+    def _tell(self, options: dict[str, Any], report: Report, lines: list[str], why: str = "") -> None:
+        if options["json"]:
+            self.stdout.write(msgspec.json.encode(report).decode())
             return
-        about = {"model": job.stored.artifact.ref, "host": job.stored.host.name, "state": pull_words.state(job)}
-        self.stdout.write(_("%(model)s on %(host)s: %(state)s.") % about)
-        if why := pull_words.reason(job):
+        for line in lines:
+            self.stdout.write(line)
+        if why:
             self.stderr.write(why)
 
 
-def _line(job: PullJob) -> str:
-    parts = [pull_words.state(job), pull_words.amount(job), pull_words.speed(job), pull_words.time_left(job)]
-    return " · ".join(part for part in parts if part != "–")
+def _add_wish(parser: CommandParser) -> None:
+    parser.add_argument("--source", choices=Artifact.Source.values, default="", help="chosen by the name")
+    parser.add_argument("--sha256", default="", help="checksum of a file at an address")
+    parser.add_argument("--context", type=int, default=0, help="tokens for each answer")
+    parser.add_argument("--slots", type=int, default=0, help="answers at once")
+    parser.add_argument("--engine", default="", help="chosen by the files", choices=sorted(_engines()))
+    parser.add_argument("--flags", default="", help="of a server that the host launches, as one word")
+    parser.add_argument("--gpus", default="", help="numbers of cards, such as 0,1")
 
 
-def _host(name: str) -> Host:
-    if name == fleet.LOCAL_HOST:
-        return fleet.local_host()
-    host = Host.objects.filter(name=name).first()
-    if host is None:
-        raise PullError(_("No host is called “%(name)s”.") % {"name": name})
-    return host
+def _add_pin(parser: CommandParser) -> None:
+    parser.add_argument("--reason", required=True, help="why: others will want to know")
+    parser.add_argument("--hours", type=float, default=None, help="how long; without it until it is taken away")
+    parser.add_argument("--until", default="", help="or until when, such as 2026-01-31T18:00")
 
 
-def _artifact(options: dict[str, Any]) -> Artifact:
-    """What is known by this name; else it is added, which asks its source."""
-    name = options["name"]
-    if name.startswith(("http://", "https://")):
-        return model_addresses.add(name, sha256=options["sha256"])
-    known = Artifact.objects.filter(ref=name, source__in=artifacts.PINNED)
-    if options["source"]:
-        known = known.filter(source=options["source"])
-    return known.order_by("-pk").first() or artifacts.add(name, source=options["source"]).artifact
+def _engines() -> set[str]:
+    return {kind for kinds in launch_form.KINDS.values() for kind in kinds}
 
 
-def _job(name: str, host: Host) -> PullJob:
-    jobs = PullJob.objects.filter(stored__host=host, stored__artifact__ref=name)
-    job = jobs.select_related("stored__artifact", "stored__host").order_by("-pk").first()
-    if job is None:
-        raise PullError(_("Nobody has asked for %(model)s on %(host)s.") % {"model": name, "host": host.name})
-    return job
+def _family(verb: str) -> str:
+    if verb in OF_PULLS:
+        return "of_pull"
+    return "of_deployment" if verb in OF_DEPLOYMENTS else verb
+
+
+def _host(options: dict[str, Any]) -> Host:
+    return model_lookup.host(options["host"] or fleet.LOCAL_HOST)
+
+
+def _wish(options: dict[str, Any]) -> Wish:
+    """As typed, and as usual where nothing was typed. Raises AddError, WishRefused."""
+    if options["host"]:
+        model_lookup.host(options["host"])
+    artifact = model_lookup.files(options["name"], source=options["source"], sha256=options["sha256"])
+    typed = {name: options[name] for name in ("context", "slots", "flags", "gpus")}
+    return launch_form.checked(artifact, kind=options["engine"], **typed)
+
+
+def _end_of(options: dict[str, Any]) -> datetime | None:
+    if options["hours"] is not None:
+        return timezone.now() + timedelta(hours=options["hours"])
+    if not options["until"]:
+        return None
+    try:
+        found = parse_datetime(options["until"])
+    except ValueError:
+        found = None
+    if found is None:
+        raise CommandError(_("“%(text)s” is no time, such as 2026-01-31T18:00.") % {"text": options["until"][:40]})
+    return found if timezone.is_aware(found) else timezone.make_aware(found)
+
+
+def _figures(options: dict[str, Any], report: model_report.Deployed) -> list[str]:
+    return model_report.speed_lines(report) if options["verb"] == "measure" and options["wait"] else []
 
 
 def _person() -> str:
@@ -128,20 +211,3 @@ def _person() -> str:
         return f"{getpass.getuser()} (bin/manage)"
     except (KeyError, OSError):
         return "bin/manage"
-
-
-def _for_programs(job: PullJob) -> dict[str, Any]:
-    return {
-        "job": job.pk,
-        "model": job.stored.artifact.ref,
-        "host": job.stored.host.name,
-        "state": job.state,
-        "stage": job.stage,
-        "attempt": job.attempt,
-        "done_bytes": job.done_bytes,
-        "total_bytes": job.total_bytes,
-        "bytes_per_second": job.bytes_per_second,
-        "reason": job.reason,
-        "detail": job.detail,
-        "path": job.stored.path,
-    }
