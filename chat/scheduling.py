@@ -26,7 +26,7 @@ from chat.models import Line as LineRow
 from chat.purging import purge
 from chat.waiting import places_in_line, read_line
 from live import doorbell
-from models_admin import fleet, probing, pulling
+from models_admin import fleet, probing, pulling, warm_sweep
 from models_admin.models import Deployment
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,9 @@ def release_what_can_run() -> int:
     in_use = fleet.slots_in_use()
     for model in line.models:
         deployments = {row.pk: row for row in fleet.warm_deployments(model)}
+        if not deployments:
+            warm_sweep.on_demand(model)
+            continue
         chosen, forbidden = placing.choose(line, model, placing.replicas(list(deployments.values()), in_use))
         for deployment_id, keys in chosen.items():
             released += release(keys, deployments[deployment_id])
@@ -199,4 +202,5 @@ def sweep(*, may_reap: bool) -> None:
     fleet.keep_slots_of(Generation.objects.filter(state__in=[State.RELEASED, State.RUNNING]).values("pk"))
     quota.release_expired(timezone.now())
     pulling.sweep()
+    warm_sweep.sweep()
     ready_wishes.tell_ready()

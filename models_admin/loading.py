@@ -23,8 +23,8 @@ from models_admin.warm_notes import Speed
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 3.0
-# A server that is ready has no reason left to be slower with a few tokens.
-SMOKE_SECONDS = 300.0
+# A server that is ready has no reason left to be slower with a few tokens: one that hangs is found out by it.
+SMOKE_SECONDS = 120.0
 MEASURE_SECONDS = 900.0
 FOR_EVER = -1
 InDatabase = Callable[..., Awaitable[Any]]

@@ -6,6 +6,7 @@ server that is healthy, or a model that is loaded, is `checking` until then.
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 from django.db import transaction
@@ -19,6 +20,7 @@ from models_admin.outlook import Outlook, Verdict
 
 State = Deployment.State
 EVICTING, LAUNCHING, LOADING, CHECKING, MEASURING = "evicting", "launching", "loading", "checking", "measuring"
+ATTEMPTS_BEGAN = 1_790_000_000  # seconds since 1970: attempts are counted by the clock, and fit into 32 bit
 STARTABLE = (State.STOPPED, State.FAILED, State.QUARANTINED)
 # What a person may order although the site itself would not try it: he may know that it is mended.
 RETRIED = (Verdict.FAILED, Verdict.QUARANTINED)
@@ -94,7 +96,7 @@ def measure(deployment: Deployment, *, by: str) -> None:
             raise WarmError(
                 _("%(model)s is answering somebody. Measure it when it is idle.") % {"model": row.artifact.ref}
             )
-        row.stage, row.attempt, row.seen_at = MEASURING, row.attempt + 1, Now()
+        row.stage, row.attempt, row.seen_at = MEASURING, next_attempt(row), Now()
         row.save(update_fields=["stage", "attempt", "seen_at"])
         warm_orders.send_measure(row)
         audit.record(by, "measure", row)
@@ -117,7 +119,7 @@ def _begin(row: Deployment, found: Outlook) -> None:
     host_is_clearing = Deployment.objects.filter(engine__host=row.engine.host_id, state=State.DRAINING).exists()
     stage = EVICTING if host_is_clearing else first_stage(row)
     moved = Deployment.objects.filter(pk=row.pk, attempt=row.attempt, state__in=STARTABLE).update(
-        state=State.STARTING, state_since=Now(), seen_at=Now(), attempt=row.attempt + 1, stage=stage, progress=None,
+        state=State.STARTING, state_since=Now(), seen_at=Now(), attempt=next_attempt(row), stage=stage, progress=None,
         reason="", detail="", expected_bytes=row.expected_bytes or found.needs_bytes,
     )  # fmt: skip
     if not moved:
@@ -127,6 +129,11 @@ def _begin(row: Deployment, found: Outlook) -> None:
         row.launch.save(update_fields=["gpus_in_use"])
     if stage != EVICTING:
         warm_orders.send_start(Deployment.objects.get(pk=row.pk))
+
+
+def next_attempt(row: Deployment) -> int:
+    """Later than any before, also for a host that remembers what a database restored from a backup has forgotten."""
+    return max(row.attempt + 1, int(time.time()) - ATTEMPTS_BEGAN)
 
 
 def first_stage(row: Deployment) -> str:
@@ -156,7 +163,7 @@ def _stop_start(row: Deployment, *, by: str, why: str) -> None:
 
 
 def _put_out(locked: Deployment) -> None:
-    locked.state, locked.attempt, locked.stage, locked.progress = State.DRAINING, locked.attempt + 1, "", None
+    locked.state, locked.attempt, locked.stage, locked.progress = State.DRAINING, next_attempt(locked), "", None
     locked.state_since = locked.seen_at = Now()
     locked.save(update_fields=["state", "attempt", "stage", "progress", "state_since", "seen_at"])
     warm_orders.send_end(locked)
