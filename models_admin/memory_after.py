@@ -10,13 +10,13 @@ from models_admin import host_view, hosts, memory_bars
 from models_admin.catalogue_view import gibibytes
 from models_admin.host_view import Colours
 from models_admin.memory_drawing import WIDTH, Memory, Segment
-from models_admin.models import Deployment, Host
+from models_admin.models import Artifact, Deployment, Host
 
 SERIES = ("series-1", "series-2", "series-3", "series-4")
 
 
 def drawn(
-    host: Host, here: Sequence[Deployment], unloads: Sequence[Deployment], *, name: str, needs: int
+    host: Host, here: Sequence[Deployment], unloads: Sequence[Deployment], *, artifact: Artifact, needs: int
 ) -> Memory | None:
     """All cards as one bar, or the machine's own memory. None where it has told nothing. `here`: what is deployed."""
     told = hosts.seen(host)
@@ -29,9 +29,11 @@ def drawn(
     held = {row.pk: sum(bar.held_by(row.pk) for bar in bars) for row in loaded}
     others = sum(bar.used for bar in bars) - sum(held.values())
     staying = [(colours.of(row), row.artifact.model.name, held[row.pk]) for row in loaded if row.pk not in gone]
+    # What of it is in memory already is not counted twice.
+    needs = max(0, needs - sum(held[row.pk] for row in loaded if row.artifact_id == artifact.pk))
     taken = {look for look, _name, _size in staying}
     comes = next((each for each in SERIES if each not in taken), "series-rest")
-    parts = [*staying, ("series-rest is-cache", _("other programs"), others), (comes, name, needs)]
+    parts = [*staying, ("series-rest is-cache", _("other programs"), others), (comes, artifact.model.name, needs)]
     return _memory([part for part in parts if part[2] > 0], total)
 
 

@@ -105,7 +105,7 @@ VERBS: Final[dict[str, Verb]] = {
     ),
     "delete_files": Verb(
         gettext_lazy("Delete files"), StoredArtifact,
-        lambda row, by, why: deleting.remove_files(row.artifact, row.host, by=by),
+        lambda row, by, why: deleting.remove_files(row.artifact, row.host, by=by, why=why),
         gettext_lazy("The files of %(name)s are being removed."), "pull", gettext_lazy("Pull again"),
         loses=gettext_lazy("The files are removed from the host. To have them back means to pull them again."),
     ),

@@ -14,7 +14,6 @@ from models_admin import (
     catalogue_view,
     fit_lines,
     fleet,
-    host_view,
     memory_after,
     model_usage,
     pin_words,
@@ -33,7 +32,7 @@ from models_admin.pull_plan import Plan
 # In the order of what an admin would choose.
 ORDER = list(Verdict)
 IN_MEMORY = (Deployment.State.WARM, Deployment.State.STARTING)
-HOPELESS = (Verdict.TOO_BIG, Verdict.NOT_OURS)
+HOPELESS = (Verdict.TOO_BIG, Verdict.NOT_OURS, Verdict.HOST_GONE)
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,7 @@ def _row(board: Board, wish: Wish, found: Prospect, usage: dict[str, model_usage
     pull = pull_plan.plan(wish.artifact, found.host)
     here = [row for row in board.look.deployments.values() if row.engine.host_id == found.host.pk]
     is_here = found.verdict in (Verdict.WARM, Verdict.LOADING)
-    # One that is just being loaded is in no process yet.
-    is_counted = is_here and host_view.is_loaded(found.outlook.deployment)
-    name, needs = wish.artifact.model.name, 0 if is_counted else found.outlook.needs_bytes or 0
+    needs = found.outlook.needs_bytes or 0
     why_not = "" if pull.is_ready else pull.why_not
     return Row(
         host=found.host,
@@ -146,14 +143,14 @@ def _row(board: Board, wish: Wish, found: Prospect, usage: dict[str, model_usage
         name=fleet.shown_name(found.host),
         look=fit_lines.look_of(found),
         verdict=_("in memory already") if is_here else fit_lines.words_of_memory(found),
-        memory=memory_after.drawn(found.host, here, found.unloads, name=name, needs=needs),
+        memory=memory_after.drawn(found.host, here, found.unloads, artifact=wish.artifact, needs=needs),
         unloads=_unloads(found, here, usage),
         warm_in=_warm_in(found, pull),
         disk=_disk(pull),
         download=_download(wish.artifact, pull),
         is_pulled=pull.is_ready,
         why_not=why_not,
-        is_possible=not why_not and found.verdict not in (*HOPELESS, Verdict.HOST_GONE),
+        is_possible=not why_not and not is_here and found.verdict not in HOPELESS,
     )
 
 
