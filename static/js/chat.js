@@ -36,7 +36,7 @@ class Chat {
       words: this.words, place: this.conversation ?? "new",
       onSend: (wish) => this.#send(wish), onStop: () => this.#stop(),
     });
-    this.ready = new ReadyLines(/** @type {HTMLElement} */ (document.querySelector("[data-ready]")), {
+    this.ready = new ReadyLines(/** @type {HTMLElement} */ (document.querySelector("[data-ready-lines]")), {
       onAsk: (model) => this.#askItNow(model),
     });
     new TellMe(this.words);

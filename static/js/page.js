@@ -8,6 +8,6 @@ import { TellMe } from "./tell_me.js";
 const words = new Words(readJson("r1-words"), document.documentElement.lang);
 const root = document.getElementById("sidebar");
 if (root) new Sidebar(root, { words, current: () => null });
-const ready = document.querySelector("[data-ready]");
+const ready = document.querySelector("[data-ready-lines]");
 if (ready instanceof HTMLElement) new ReadyLines(ready);
 new TellMe(words);

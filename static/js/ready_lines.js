@@ -17,7 +17,7 @@ export class ReadyLines {
 
   async refresh() {
     const page = await fetchPartial("/ready/");
-    const fresh = page?.querySelector("[data-ready]");
+    const fresh = page?.querySelector("[data-ready-lines]");
     if (!(fresh instanceof HTMLElement)) return;
     const before = this.shown;
     const after = sentences(fresh);
