@@ -1,36 +1,31 @@
-"""Setting up a new box: what the page proposes, what pressing does, and the command that does the same."""
+"""Setting up a new box in the browser: what the page proposes, and what pressing does."""
 
 from __future__ import annotations
 
 import html
-import io
-import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Invitation, QuotaLimit, User
-from models_admin import fleet, hosts, pulling
-from models_admin.inventory import FoundEngine, GpuCard, Inventory, Program
-from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, FirstRun, PullJob
+from models_admin import pulling
+from models_admin.inventory import FoundEngine
+from models_admin.models import Deployment, Engine, FirstRun, PullJob
 from models_admin.pull_orders import End, Step
 from r1web.celery import app
 from tests.models_admin import ollama_server
 from tests.models_admin.ollama_server import OllamaServer
 from tests.models_admin.registry_server import Answer, RegistryServer, manifest, registry_server
+from tests.models_admin.told_machine import GB, OLLAMA, attached, tell
 
 pytestmark = pytest.mark.django_db
 PAGE = "/setup/box/"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
-GIB, GB = 2**30, 10**9
-OLLAMA = "http://127.0.0.1:11434"
-DIGEST = "d" * 64
 
 
 @pytest.fixture
@@ -51,18 +46,6 @@ def registry(settings: Any) -> Iterator[RegistryServer]:
     with registry_server() as server:
         settings.OLLAMA_REGISTRY = settings.HF_ENDPOINT = server.url
         yield server
-
-
-def tell(*gib: int, engines: tuple[FoundEngine, ...] = (), programs: tuple[str, ...] = (), disk: int = 900) -> None:
-    """This machine, with cards of so many GiB and so many GB of disk free."""
-    fleet.local_host()
-    cards = tuple(GpuCard("RTX 6000 Ada", size * GIB, size * GIB) for size in gib)
-    told = Inventory(64 * GIB, 40 * GIB, 1000 * GB, disk * GB, "580.95", cards, tuple(map(Program, programs)), engines)
-    hosts.note_local(told)
-
-
-def attached(url: str = OLLAMA) -> Engine:
-    return Engine.objects.create(host=fleet.local_host(), kind="ollama", base_url=url, build="0.14.1")
 
 
 def text(browser: Client, address: str = PAGE) -> str:
@@ -294,70 +277,3 @@ def test_it_speaks_chinese_without_inline_code(admin: Client) -> None:
     admin.cookies["django_language"] = "zh-hans"
     page = admin.get(PAGE).content.decode()
     assert "设置这台机器" in page and not re.search(r"\sstyle=|\son\w+=|<script>", page)
-
-
-def command(*given: str) -> tuple[int, str]:
-    """The exit code, and what was said."""
-    out = io.StringIO()
-    try:
-        call_command("first_run", "--no-input", *given, stdout=out, stderr=out)
-    except SystemExit as ended:
-        return int(ended.code or 0), out.getvalue()
-    return 0, out.getvalue()
-
-
-def test_the_command_does_all_of_it_and_again(ollama: OllamaServer, registry: RegistryServer) -> None:
-    ollama.pulled.append("deepseek-r1:1.5b")
-    tell(48, engines=(FoundEngine(ollama.address, "ollama", "it says so"),))
-    registry.serve_model("library/deepseek-r1", "32b", manifest())
-    code, said = command("--model", "32b", "--limits", "team", "--invite", "--json")
-    told = json.loads(said)
-    assert code == 0 and told["engines"] == [{"url": ollama.address, "kind": "ollama", "problem": ""}]
-    assert told["model"] == {"name": "deepseek-r1:32b", "state": told["model"]["state"], "problem": ""}
-    assert told["limits"] == "team" and Client().get(told["invitation"]).status_code == 200
-    assert FirstRun.objects.get().finished_at
-    code, said = command("--limits", "class", "--json")
-    assert code == 0 and json.loads(said)["model"]["name"] == "deepseek-r1:32b"
-    counts = (Engine.objects.count(), PullJob.objects.count(), Artifact.objects.filter(source="ollama").count())
-    assert counts == (1, 1, 1) and QuotaLimit.objects.get().amount == 60_000
-
-
-def test_the_command_takes_the_largest_that_fits(registry: RegistryServer) -> None:
-    tell(48)
-    attached()
-    registry.serve_model("library/deepseek-r1", "32b", manifest())
-    assert command() == (0, "deepseek-r1:32b: planned · 0.0 MB / 4.68 GB (0 %).\n")
-    assert Deployment.objects.get().artifact.ref == "deepseek-r1:32b"
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        (("--model", "deepseek-r1:671b"), "R1 671B (0528) does not fit into this machine."),
-        (("--model", "deepseek-r1:1.5b"), "The registry knows no “deepseek-r1:1.5b”."),
-        (("--model", "../../etc"), "is no repository"),
-        (("--model", "; rm -rf /"), "is no repository"),
-        (("--model", "x" * 10_000), "at most"),
-    ],
-)
-def test_the_command_says_why_it_failed(registry: RegistryServer, given: tuple[str, ...], told: str) -> None:
-    tell(48)
-    attached()
-    code, said = command(*given)
-    assert code == 1 and told in said
-    assert FirstRun.objects.get().finished_at is None and not PullJob.objects.exists()
-
-
-def test_the_command_leaves_a_served_model_alone(registry: RegistryServer) -> None:
-    tell(48)
-    model = CatalogueModel.objects.create(key="m", name="M")
-    artifact = Artifact.objects.create(model=model, source="api", ref="m")
-    engine = Engine.objects.create(host=fleet.local_host(), kind="vllm", base_url="http://127.0.0.1:9")
-    Deployment.objects.create(engine=engine, artifact=artifact, context_tokens=1, slots=1)
-    code, said = command("--json")
-    assert code == 0 and json.loads(said)["model"] is None and registry.asked == []
-
-
-def test_without_no_input_the_page_is_named() -> None:
-    with pytest.raises(CommandError, match="/setup/box/"):
-        call_command("first_run")
