@@ -49,15 +49,15 @@ def command(*given: str) -> tuple[int, str]:
 def test_the_command_does_all_of_it_and_again(ollama: OllamaServer, registry: RegistryServer) -> None:
     ollama.pulled.append("deepseek-r1:1.5b")
     tell(48, engines=(FoundEngine(ollama.address, "ollama", "it says so"),))
-    registry.serve_model("library/deepseek-r1", "32b", manifest())
-    code, said = command("--model", "32b", "--limits", "team", "--invite", "--json")
+    registry.serve_model("library/deepseek-r1", "14b", manifest())
+    code, said = command("--model", "14b", "--limits", "team", "--invite", "--json")
     told = json.loads(said)
     assert code == 0 and told["engines"] == [{"url": ollama.address, "kind": "ollama", "problem": ""}]
-    assert told["model"] == {"name": "deepseek-r1:32b", "state": told["model"]["state"], "problem": ""}
+    assert told["model"] == {"name": "deepseek-r1:14b", "state": told["model"]["state"], "problem": ""}
     assert told["limits"] == "team" and Client().get(told["invitation"]).status_code == 200
     assert FirstRun.objects.get().finished_at
     code, said = command("--limits", "class", "--json")
-    assert code == 0 and json.loads(said)["model"]["name"] == "deepseek-r1:32b"
+    assert code == 0 and json.loads(said)["model"]["name"] == "deepseek-r1:14b"
     counts = (Engine.objects.count(), PullJob.objects.count(), Artifact.objects.filter(source="ollama").count())
     assert counts == (1, 1, 1) and QuotaLimit.objects.get().amount == 60_000
 
