@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import fmean
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from chat.models import Generation
 from models_admin import fleet
-from models_admin.models import SlotLease
+from models_admin.activity import Activity
+from models_admin.models import Deployment, SlotLease
 
 State = Generation.State
 MINUTE = 60
@@ -55,6 +58,25 @@ def paces(now: datetime) -> dict[int, Pace]:
         key: Pace(rates.get(key, 0.0), fmean(each.get(key, [0.0])), slots.get(key, 0), ended.get(key))
         for key in {*ended, *rates, *slots}
     }
+
+
+def by_host() -> dict[int, Activity]:
+    """For the board of hosts. Who waits for a model waits at each host that has it."""
+    now = timezone.now()
+    found, waits = paces(now), Counter(each.model for each in waiting(now))
+    rows: dict[int, list[Deployment]] = {}
+    for row in Deployment.objects.filter(engine__is_cloud=False).select_related("engine", "artifact__model"):
+        rows.setdefault(row.engine.host_id, []).append(row)
+    return {host: _activity(here, found, waits) for host, here in rows.items()}
+
+
+def _activity(here: list[Deployment], found: dict[int, Pace], waits: Counter[str]) -> Activity:
+    own = [found.get(row.pk, Pace()) for row in here]
+    return Activity(
+        round(sum(each.tokens_per_second for each in own)),
+        sum(each.running for each in own),
+        sum(waits[model] for model in {row.artifact.model.key for row in here}),
+    )
 
 
 def since(at: datetime) -> QuerySet[Generation]:

@@ -4,34 +4,73 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from models_admin import engine_address, fleet, host_access, host_view, hosts, joining
+from models_admin import activity, engine_address, fleet, host_access, host_view, hosts, joining
 from models_admin.catalogue_view import gigabytes
 from models_admin.host_view import HostView
 from models_admin.inventory import FoundEngine, GpuCard, Inventory
 from models_admin.joining import JoinError
+from models_admin.memory_split import GIB
 from models_admin.models import Host
 
 TEMPLATES = "admin/models_admin/host"
 
 
+class HostForm(forms.ModelForm):  # type: ignore[type-arg]
+    memory_limit = forms.FloatField(
+        label=_("Memory for models, GiB"), required=False, min_value=0.1, max_value=1e6,
+        help_text=_("Of a machine without a GPU: the rest stays for what else runs there. Empty: all of it."),
+    )  # fmt: skip
+
+    class Meta:
+        model = Host
+        fields = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        limit = self.instance.memory_limit_bytes
+        self.fields["memory_limit"].initial = round(limit / GIB, 2) if limit else None
+
+    def save(self, commit: bool = True) -> Any:
+        limit = self.cleaned_data["memory_limit"]
+        self.instance.memory_limit_bytes = round(limit * GIB) if limit else None
+        return super().save(commit)
+
+
 @admin.register(Host)
 class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("named", "memory", "loaded", "to_attach")
+    list_display = ("named", "memory", "loaded", "activity", "to_attach")
+    form = HostForm
     ordering = ("pk",)
-    fields = ("name", "queue", "state", "memory", "loaded", "programs", "to_attach")
-    readonly_fields = ("name", "queue", "state", "memory", "loaded", "programs", "to_attach")
+    fields = (
+        "name", "queue", "state", "memory", "memory_limit", "loaded", "activity", "programs", "to_attach",
+    )  # fmt: skip
+    readonly_fields = ("name", "queue", "state", "memory", "loaded", "activity", "programs", "to_attach")
+
+    def get_urls(self) -> list[Any]:
+        door = self.admin_site.admin_view
+        return [path("live/", door(self.live), name="models_admin_host_live"), *super().get_urls()]
+
+    def live(self, request: HttpRequest) -> HttpResponse:
+        """The moving pieces of the board."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        hosts_now = self.get_queryset(request)
+        cells = [cell(host) for host in hosts_now for cell in (self.named, self.memory, self.loaded, self.activity)]
+        return HttpResponse("".join(cells))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
         return hosts.with_silence().prefetch_related("engines")
@@ -81,20 +120,24 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("Host"), ordering="name")
     def named(self, host: Host) -> SafeString:
-        return _cell("name", host=host, view=_view(host), programs=_programs(_view(host)))
+        return _cell("name", host, view=_view(host), programs=_programs(_view(host)))
 
     @admin.display(description=_("State"))
     def state(self, host: Host) -> SafeString:
-        return _cell("seen", view=_view(host))
+        return _cell("seen", host, view=_view(host))
 
     @admin.display(description=_("Memory"))
     def memory(self, host: Host) -> SafeString:
         view = _view(host)
-        return _cell("memory", cards=_cards(view), view=view, **_disk(view.told))
+        return _cell("memory", host, cards=_cards(view), view=view, **_disk(view.told))
 
     @admin.display(description=_("In memory"))
     def loaded(self, host: Host) -> SafeString:
-        return _cell("loaded", view=_view(host))
+        return _cell("loaded", host, view=_view(host))
+
+    @admin.display(description=_("Answers"))
+    def activity(self, host: Host) -> SafeString:
+        return _cell("activity", host, now=activity.by_host().get(host.pk, activity.Activity()))
 
     @admin.display(description=_("Programs"))
     def programs(self, host: Host) -> str:
@@ -102,11 +145,13 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("Found, not attached"))
     def to_attach(self, host: Host) -> SafeString:
-        return _cell("found", found=_not_attached(host, _view(host)))
+        return _cell("found", host, found=_not_attached(host, _view(host)))
 
 
-def _cell(name: str, **context: Any) -> SafeString:
-    return render_to_string(f"{TEMPLATES}/_{name}.html", context)
+def _cell(name: str, host: Host, **context: Any) -> SafeString:
+    """Named, so that the page finds it when it is fetched again."""
+    inner = render_to_string(f"{TEMPLATES}/_{name}.html", {"host": host, **context})
+    return format_html('<div data-live="host-{}-{}">{}</div>', host.pk, name, inner)
 
 
 def _view(host: Host) -> HostView:
