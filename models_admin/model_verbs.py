@@ -53,7 +53,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Verb:
-    """`act(row, by, why)` does it. `told` is filled with `name`; `loses` is asked before it, '' = nothing is lost."""
+    """`act(row, by, why)` does it. `told` is filled with `name`; `loses` is said before it, '' = nothing is lost.
+
+    `whole` is its name on a page of its own, where the label alone may mean something else.
+    """
 
     label: Text
     of: type[models.Model]
@@ -62,7 +65,12 @@ class Verb:
     undo: str = ""
     undo_label: Text = ""
     loses: Text = ""
+    whole: Text = ""
     right: str = ""
+
+    @property
+    def title(self) -> Text:
+        return self.whole or self.label
 
     @property
     def permission(self) -> str:
@@ -98,6 +106,7 @@ VERBS: Final[dict[str, Verb]] = {
         gettext_lazy("Cancel"), PullJob, lambda row, by, why: pulling.cancel(row, by=by, why=why),
         gettext_lazy("The pull of %(name)s is cancelled."), "retry", gettext_lazy("Retry"),
         loses=gettext_lazy("What came so far is removed from the host."),
+        whole=gettext_lazy("Cancel the pull"),
     ),
     "retry": Verb(
         gettext_lazy("Retry"), PullJob, lambda row, by, why: pulling.retry(row, by=by),

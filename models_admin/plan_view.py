@@ -165,7 +165,7 @@ def _unloads(found: Prospect, here: Sequence[Deployment], usage: dict[str, model
         names = ", ".join(row.artifact.model.name for row, _pin in pinned)
         why = ", ".join(f"{pin_words.pinned_until(pin)}: {pin.reason}" for _row, pin in pinned)
         return Cell(_("%(models)s stays") % {"models": names}, why)
-    return Cell(_("nothing"))
+    return Cell(_("whatever is idle by then") if found.verdict is Verdict.IN_USE else _("nothing"))
 
 
 def _last_used(at: Any) -> str:

@@ -56,7 +56,7 @@ def ask(request: HttpRequest, verb: str, rows: Sequence[int]) -> HttpResponse:
         raise Http404 from None
     context: dict[str, Any] = {
         **admin.site.each_context(request),
-        "title": VERBS[verb].label,
+        "title": VERBS[verb].title,
         "verb": verb,
         "asked": VERBS[verb],
         "rows": list(zip(rows, names, strict=True)),
