@@ -66,5 +66,6 @@ test("a pin is told with its end where it has one, a failure with its reason", (
 test("who waits for a place at a warm model has nothing to be told of", () => {
   const card = waitingWords(words, { ahead: 1, yours: 0, reason: { code: "ahead", args: { n: 1 } } });
   assert.deepEqual([card.why, card.time, card.bell], ["All places are taken.", "", null]);
+  assert.equal(said("next").bell, null);
   assert.equal(said("of a later site").why, "It is kept.");
 });
