@@ -115,7 +115,7 @@ def test_pull_and_warm_deploys_as_wished(db: None) -> None:
     made = Deployment.objects.get()
     assert (made.state, made.context_tokens, made.slots) == ("stopped", 8192, 2)
     with pytest.raises(CommandError, match="takes no flags"):
-        run("pull", "deepseek-r1:7b", "--host", "gpu-1", "--warm", "--flags", "--enforce-eager")
+        run("pull", "deepseek-r1:7b", "--host", "gpu-1", "--warm", "--flags=--enforce-eager")
 
 
 def test_a_model_is_warmed_pinned_and_unloaded_by_hand(db: None) -> None:

@@ -62,7 +62,7 @@ class Command(BaseCommand):
         verbs.choices["pull"].add_argument("--warm", action="store_true", help="and load it when it is there")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.follower = Follower(self.stdout, options.get("timeout") or A_DAY, is_quiet=options["json"])
+        self.follower = Follower(self.stdout, options.get("timeout", A_DAY), is_quiet=options["json"])
         try:
             getattr(self, f"_{_family(options['verb'])}")(options)
         except REFUSALS as error:
@@ -154,7 +154,9 @@ def _add_wish(parser: CommandParser) -> None:
     parser.add_argument("--context", type=int, default=0, help="tokens for each answer")
     parser.add_argument("--slots", type=int, default=0, help="answers at once")
     parser.add_argument("--engine", default="", help="chosen by the files", choices=sorted(_engines()))
-    parser.add_argument("--flags", default="", help="of a server that the host launches, as one word")
+    parser.add_argument(
+        "--flags", default="", help="of a server that the host launches, as one word: --flags='--enforce-eager'"
+    )
     parser.add_argument("--gpus", default="", help="numbers of cards, such as 0,1")
 
 
