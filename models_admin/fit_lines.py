@@ -53,6 +53,7 @@ class Board:
 
     def __init__(self) -> None:
         self.look: Look = look()
+        self._ends: dict[int, datetime | None] = {}
         rows = hosts.with_silence().prefetch_related("engines")
         self.hosts = [
             host for host in rows if any(not engine.is_cloud for engine in host.engines.all()) or host.inventory
@@ -85,7 +86,7 @@ class Board:
             return Prospect(host, outlook, outlook.verdict, outlook.unloads, outlook.pinned_until)
         room = self.look.room_for(outlook.deployment)
         if isinstance(room, NoRoom):
-            return Prospect(host, outlook, Verdict(room.why.value), (), _first_end(host))
+            return Prospect(host, outlook, Verdict(room.why.value), (), self._first_end(host))
         unloads = tuple(self.look.deployments[each] for each in room.unloads)
         return Prospect(host, outlook, Verdict.AFTER_UNLOADING if unloads else Verdict.FITS, unloads)
 
@@ -95,7 +96,15 @@ class Board:
         files = next((each for each in model.artifacts.all() if each.source in ENGINES), None)
         if deployed:
             return _needs(self.look.of(deployed[0]))
-        return _needs(self.of_files(files, fleet.local_host()).outlook) if files else Needs("", "")
+        host = next(iter(self.hosts), None) or fleet.local_host()
+        return _needs(self.of_files(files, host).outlook) if files else Needs("", "")
+
+    def _first_end(self, host: Host) -> datetime | None:
+        """Of the pins there: the earliest moment at which something may change."""
+        if host.pk not in self._ends:
+            pins = Pin.objects.filter(live_pins(), deployment__engine__host=host)
+            self._ends[host.pk] = pins.aggregate(first=Min("ends_at"))["first"]
+        return self._ends[host.pk]
 
     def _deployed(self, model: CatalogueModel) -> list[Deployment]:
         return [row for row in self.look.deployments.values() if row.artifact.model_id == model.pk]
@@ -166,13 +175,6 @@ def _words(found: Prospect) -> str:
         Verdict.QUARANTINED: _("quarantined there"),
         Verdict.NOT_OURS: _("its engine loads it"),
     }.get(found.verdict, _("not known yet"))
-
-
-def _first_end(host: Host) -> datetime | None:
-    """Of the pins there: the earliest moment at which something may change."""
-    pins = Pin.objects.filter(live_pins(), deployment__engine__host=host)
-    end: datetime | None = pins.aggregate(first=Min("ends_at"))["first"]
-    return end
 
 
 def _needs(found: Outlook) -> Needs:
