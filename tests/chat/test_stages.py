@@ -82,11 +82,12 @@ async def test_a_load_is_told_while_it_lasts_and_its_end_to_who_wished_for_it(
     await until_async(lambda: reasons(tab)[-1]["args"].get("percent") == 62, "the percent is told")
 
     assert await post(stack, tab.person, "/ready/wish/", model=ONE) == 204
-    late = Tab(stack, tab.person)
-    async with late:  # a page that is opened now sees the same at once
+    await tab.send("unwatch", id="", generation=generation)
+    async with Tab(stack, tab.person) as late:  # a page that is opened now sees the same at once
         await late.watch(generation)
         await until_async(lambda: reasons(late), "its place is told")
         assert reasons(late)[0]["code"] == "loading"
+    await tab.watch(generation)
     before = len(tab.heard("user"))
     box.may_load.set()
     await until_async(lambda: ["ready"] in [frame["what"] for frame in tab.heard("user")[before:]], "it is ready")
