@@ -107,9 +107,7 @@ def _cold() -> dict[str, str]:
         "waiting.load_failed": _("{model} did not get ready on {host}. The question is kept."),
         "waiting.too_big": _("{model} does not fit into the memory of {host}. The question is kept."),
         "waiting.pulling": _("The files of {model} are on their way to {host}. The question is kept."),
-        "waiting.not_pulled": _(
-            "{host} lacks the files of {model}. An admin can pull them; the question is kept."
-        ),
+        "waiting.not_pulled": _("{host} lacks the files of {model}. An admin can pull them; the question is kept."),
         "waiting.host_gone": _("{host} is silent, and has {model}. The question is kept and starts when it is back."),
         **{f"load.{code}": sentence for code, sentence in warm_words.reasons().items()},
     }
