@@ -13,7 +13,9 @@ CATALOGUE = "admin/models_admin/cataloguemodel/"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["models/", CATALOGUE, f"{CATALOGUE}add/"])
+@pytest.mark.parametrize(
+    "path", ["models/", CATALOGUE, f"{CATALOGUE}add/", f"{CATALOGUE}1/plan/", "admin/models_admin/deployment/1/change/"]
+)
 def test_axe_finds_nothing(visit: Any, scheme: str, path: str) -> None:
     visitor = visit(color_scheme=scheme)
     page: Page = visitor.sign_in()
