@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from models_admin import audit, catalogue, engine_keys, hosts, launch_flags, memory_fit, pull_plan, secrets, warm_orders
@@ -112,21 +112,34 @@ def _made(artifact: Artifact, host: Host, kind: str) -> Deployment:
         engine=engine, artifact=artifact, context_tokens=LEAST_CONTEXT, slots=1, state=Deployment.State.STOPPED
     )
     if engine.is_launched:
-        Launch.objects.create(deployment=row, program=kind, port=int(engine.base_url.rpartition(":")[2]))
+        Launch.objects.create(deployment=row, program=kind, port=port_of(engine.base_url))
         engine.secret = secrets.encrypt(engine_keys.key_of(engine_keys.secret_of(host), row.pk))
         engine.save(update_fields=["secret"])
     return row
 
 
 def _launched_engine(host: Host, kind: str) -> Engine:
+    url = free_url(host)
+    if url is None:
+        raise DeployError(_("%(host)s has no port left for another server.") % {"host": host.name})
+    return Engine.objects.create(host=host, kind=kind, base_url=url, is_launched=True)
+
+
+def free_url(host: Host) -> str | None:
+    """An address there that no engine has yet; hosts behind one address share its ports. None where all are taken."""
     address = host.address or warm_orders.LOOPBACK
-    taken = set(Engine.objects.filter(host=host).values_list("base_url", flat=True))
-    for port in range(FIRST_PORT, LAST_PORT + 1):
-        url = f"http://{address}:{port}"
-        if url not in taken:
-            try:
-                with transaction.atomic():
-                    return Engine.objects.create(host=host, kind=kind, base_url=url, is_launched=True)
-            except IntegrityError:
-                continue
-    raise DeployError(_("%(host)s has no port left for another server.") % {"host": host.name})
+    address = f"[{address}]" if ":" in address else address
+    taken = set(Engine.objects.values_list("base_url", flat=True))
+    urls = (f"http://{address}:{port}" for port in range(FIRST_PORT, LAST_PORT + 1))
+    return next((url for url in urls if url not in taken), None)
+
+
+def move(row: Deployment) -> None:
+    """To another port: on its host a program that the site does not know has this one."""
+    if url := free_url(row.engine.host):
+        Engine.objects.filter(pk=row.engine_id).update(base_url=url)
+        Launch.objects.filter(deployment=row).update(port=port_of(url))
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2])

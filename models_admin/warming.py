@@ -14,13 +14,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from models_admin import audit, outlook, warm_orders, warm_words
+from models_admin import audit, deploying, outlook, warm_orders, warm_words
 from models_admin.models import Deployment, Host, Pin, SlotLease
 from models_admin.outlook import Outlook, Verdict
 
 State = Deployment.State
 EVICTING, LAUNCHING, LOADING, CHECKING, MEASURING = "evicting", "launching", "loading", "checking", "measuring"
 ATTEMPTS_BEGAN = 1_790_000_000  # seconds since 1970: attempts are counted by the clock, and fit into 32 bit
+PORT_TAKEN = "port_taken"
 STARTABLE = (State.STOPPED, State.FAILED, State.QUARANTINED)
 # What a person may order although the site itself would not try it: he may know that it is mended.
 RETRIED = (Verdict.FAILED, Verdict.QUARANTINED)
@@ -125,6 +126,8 @@ def _begin(row: Deployment, found: Outlook) -> None:
     if not moved:
         raise WarmError(warm_words.being_unloaded(row))
     if hasattr(row, "launch"):
+        if row.reason == PORT_TAKEN:
+            deploying.move(row)
         row.launch.gpus_in_use = list(row.launch.gpus or found.cards)
         row.launch.save(update_fields=["gpus_in_use"])
     if stage != EVICTING:
