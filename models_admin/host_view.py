@@ -214,7 +214,7 @@ def _cards(told: Inventory | None) -> str:
 
 
 def _engines(host: Host) -> list[str]:
-    return [engine_name(engine) for engine in host.engines.all() if not engine.is_cloud]
+    return list(dict.fromkeys(engine_name(engine) for engine in host.engines.all() if not engine.is_cloud))
 
 
 def engine_name(engine: Engine) -> str:
