@@ -16,7 +16,7 @@ from models_admin.placement import Nowhere, Replica, Wish, place, taken
 
 
 def replicas(deployments: Sequence[Deployment], in_use: dict[int, int]) -> list[Replica]:
-    """`in_use`: leased slots by deployment id. The only one is never taken out: a failing engine is better than none."""
+    """`in_use`: leased slots by deployment id. The only one is never taken out: a failing one is better than none."""
     now, has_sound = timezone.now(), any(not circuit.is_on_trial(row) for row in deployments)
     return [
         Replica(

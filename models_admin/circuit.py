@@ -1,4 +1,4 @@
-"""A replica whose answers fail one after another is taken out, tried with one question after a while, and taken back."""
+"""A replica whose answers fail in a row is taken out, tried with one question after a while, and taken back."""
 
 from __future__ import annotations
 

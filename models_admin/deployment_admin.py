@@ -62,7 +62,7 @@ class DeploymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         since = formats.date_format(timezone.localtime(row.state_since), "SHORT_DATETIME_FORMAT")
         told = model_state.of_deployment(row)
         words = {"told": told, "since": gettext("since %(time)s") % {"time": since}}
-        return SafeString(render_to_string(f"{TEMPLATES}/_state.html", words))
+        return render_to_string(f"{TEMPLATES}/_state.html", words)
 
     @admin.display(description=_("Slots × context"), ordering="slots")
     def size(self, row: Deployment) -> str:

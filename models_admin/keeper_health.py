@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 SECONDS = 5.0
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where to reach one that listens everywhere
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104 - where to reach it
 
 
 class Health(Enum):

@@ -20,8 +20,8 @@ class Deployment(models.Model):
 
     A move to another state is guarded by `attempt`, which each wish to load or unload raises: what an older one tells
     is not heard. `stage`, `progress` (percent) and `seen_at` are the last word of whoever works on it, `reason` (a word
-    of `warm_words`) why it is not warm. `failures` in a row, of loads or of answers, the last one at `failed_at`. `idle_seconds` without an answer, and it is unloaded; null = it stays.
-    `load_ms` is how long the last load took.
+    of `warm_words`) why it is not warm. `failures` in a row, of loads or of answers, the last one at `failed_at`.
+    `idle_seconds` without an answer, and it is unloaded; null = it stays. `load_ms` is how long the last load took.
     """
 
     class State(models.TextChoices):

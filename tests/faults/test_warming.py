@@ -46,10 +46,16 @@ def box(warming_stack: Stack) -> Iterator[ScriptedOllama]:
         ollama.may_answer.set()
         until(lambda: not warming_stack.orm("result = SlotLease.objects.count()"), "nothing runs", 30)
         warming_stack.orm(
-            "from django.utils import timezone\nGeneration.objects.filter(state='waiting').update(state='stopped', ended_at=timezone.now())\n"
-            "Pin.objects.all().delete()\nGeneration.objects.update(deployment=None)\n"
-            "rows = Deployment.objects.filter(engine__base_url=url)\nSegment.objects.filter(deployment__in=rows).update("
-            "deployment=None)\nrows.delete()\nEngine.objects.filter(base_url=url).delete()",
+            """
+from django.utils import timezone
+Generation.objects.filter(state='waiting').update(state='stopped', ended_at=timezone.now())
+Pin.objects.all().delete()
+Generation.objects.update(deployment=None)
+rows = Deployment.objects.filter(engine__base_url=url)
+Segment.objects.filter(deployment__in=rows).update(deployment=None)
+rows.delete()
+Engine.objects.filter(base_url=url).delete()
+""",
             url=ollama.address,
         )
         warming_stack.revive()

@@ -216,8 +216,8 @@ class Asking:
 
     def hosts(self) -> set[str]:
         """Where answers were written."""
-        rows = "Generation.objects.filter(deployment__isnull=False)"
-        return set(shell(self._site, f"print(*{rows}.values_list('deployment__engine__host__name', flat=True))").split())
+        rows = "Host.objects.filter(engines__deployments__in=Generation.objects.values('deployment'))"
+        return set(shell(self._site, f"print(*{rows}.values_list('name', flat=True))").split())
 
 
 def end_machine(host: SiteProcess) -> None:
