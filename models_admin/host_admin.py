@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -68,12 +69,17 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """The moving pieces of the board."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        hosts_now = self.get_queryset(request)
+        hosts_now = _with_activity(self.get_queryset(request))
         cells = [cell(host) for host in hosts_now for cell in (self.named, self.memory, self.loaded, self.activity)]
         return HttpResponse("".join(cells))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
         return hosts.with_silence().prefetch_related("engines")
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        found.result_list = _with_activity(found.result_list)
+        return found
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         title = capfirst(str(self.opts.verbose_name_plural))
@@ -137,7 +143,8 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("Answers"))
     def activity(self, host: Host) -> SafeString:
-        return _cell("activity", host, now=activity.by_host().get(host.pk, activity.Activity()))
+        now = getattr(host, "now", None) or _with_activity([host])[0].now
+        return _cell("activity", host, now=now)
 
     @admin.display(description=_("Programs"))
     def programs(self, host: Host) -> str:
@@ -146,6 +153,14 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("Found, not attached"))
     def to_attach(self, host: Host) -> SafeString:
         return _cell("found", host, found=_not_attached(host, _view(host)))
+
+
+def _with_activity(found: Iterable[Host]) -> list[Any]:
+    """Read once for all rows."""
+    activities, rows = activity.by_host(), list(found)
+    for host in rows:
+        host.now = activities.get(host.pk, activity.Activity())  # type: ignore[attr-defined]
+    return rows
 
 
 def _cell(name: str, host: Host, **context: Any) -> SafeString:

@@ -14,7 +14,7 @@ from django.test import Client
 
 from accounts.models import User
 from models_admin import engine_facts
-from models_admin.models import Deployment, Engine, EngineChange
+from models_admin.models import CatalogueModel, Deployment, Engine, EngineChange
 from models_admin.probing import Prober
 from tests import recorded_rules, running_engines
 from tests.recorded_engine import Replay, Rule, playing
@@ -50,7 +50,7 @@ def page_of_the_engine(path: str = "") -> str:
 
 @sync_to_async
 def page_of_the_model() -> str:
-    return admin_page("cataloguemodel/")
+    return admin_page(f"cataloguemodel/{CatalogueModel.objects.get().pk}/change/")
 
 
 def admin_page(path: str) -> str:
