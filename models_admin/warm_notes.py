@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -18,6 +18,9 @@ from models_admin.models import Deployment, Engine, Host, Launch, Measurement
 
 State = Deployment.State
 MOST_FAILURES = 3
+# An engine that was away or busy says nothing of the model.
+NOT_ITS_FAULT = frozenset({"engine_unreachable", "engine_overloaded", "host_gone"})
+MOST_REASON, MOST_DETAIL, MOST_LOG = 40, 300, 4_000
 STAGE_OF = {"starting": warming.LAUNCHING, "loading": warming.LOADING, "restarting": warming.LAUNCHING}
 
 
@@ -40,8 +43,9 @@ def note_server(host_name: str, word: ServerWord) -> None:
     if row is None:
         _end_unknown(host_name, word)
         return
-    if word.log and word.log != row.launch.log:
-        Launch.objects.filter(pk=row.launch.pk).update(log=word.log)
+    log = word.log[-MOST_LOG:].replace("\0", "")
+    if log and log != row.launch.log:
+        Launch.objects.filter(pk=row.launch.pk).update(log=log)
     if word.attempt == row.attempt:
         _note_stage(row, word)
     elif word.attempt < row.attempt and row.state == State.STOPPED and word.stage not in ("ended", "quarantined"):
@@ -65,11 +69,16 @@ def _note_stage(row: Deployment, word: ServerWord) -> None:
     elif word.stage == "ready":
         _note_ready(row, word.attempt)
     elif mine.filter(state__in=[State.STARTING, State.WARM, State.FAILED]).exclude(stage=warming.EVICTING).update(
-        state=State.STARTING, stage=STAGE_OF[word.stage], progress=word.progress, seen_at=Now(),
-        reason=word.reason, detail=word.detail[:300],
+        state=State.STARTING, stage=STAGE_OF[word.stage], progress=_percent(word), seen_at=Now(),
+        reason=word.reason[:MOST_REASON], detail=word.detail[:MOST_DETAIL].replace("\0", ""),
     ) and row.state != State.STARTING:  # fmt: skip
         # It was warm and its server died, or its host was silent: the host starts it again by itself.
         mine.update(state_since=Now())
+
+
+def _percent(word: ServerWord) -> int | None:
+    """A host may say anything."""
+    return None if word.progress is None else min(100, max(0, word.progress))
 
 
 def _note_ready(row: Deployment, attempt: int) -> None:
@@ -87,7 +96,7 @@ def _note_ready(row: Deployment, attempt: int) -> None:
 def _quarantine(row: Deployment, word: ServerWord) -> None:
     moved = Deployment.objects.filter(pk=row.pk, attempt=word.attempt, state__in=[State.STARTING, State.WARM]).update(
         state=State.QUARANTINED, state_since=Now(), stage="", progress=None,
-        reason=word.reason or "server_ended", detail=word.detail[:300],
+        reason=word.reason[:MOST_REASON] or "server_ended", detail=word.detail[:MOST_DETAIL].replace("\0", ""),
     )  # fmt: skip
     if moved:
         audit.record("", "quarantine", row, before=row.state, after=State.QUARANTINED, why=word.detail)
@@ -133,10 +142,11 @@ def note_failed(deployment: int, attempt: int, reason: str, detail: str = "") ->
     row = Deployment.objects.filter(pk=deployment, attempt=attempt, state=State.STARTING).first()
     if row is None:
         return
-    state = State.QUARANTINED if row.failures + 1 >= MOST_FAILURES else State.FAILED
+    failures = row.failures + (reason not in NOT_ITS_FAULT)
+    state = State.QUARANTINED if failures >= MOST_FAILURES else State.FAILED
     Deployment.objects.filter(pk=deployment, attempt=attempt, state=State.STARTING).update(
-        state=state, state_since=Now(), stage="", progress=None, reason=reason[:40], detail=detail[:300],
-        failures=F("failures") + 1,
+        state=state, state_since=Now(), stage="", progress=None, reason=reason[:MOST_REASON],
+        detail=detail[:MOST_DETAIL], failures=failures,
     )  # fmt: skip
     audit.record("", "load_failed", row, before=State.STARTING, after=state, why=reason)
 

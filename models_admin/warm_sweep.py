@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
-from models_admin import hosts, outlook, warm_orders, warming
+from models_admin import hosts, outlook, warm_notes, warm_orders, warming
 from models_admin.models import Deployment, Pin, SlotLease
 from models_admin.outlook import Outlook, Verdict
 from models_admin.warming import WarmError
@@ -57,7 +57,8 @@ def on_demand(model_key: str) -> None:
 
 def _is_due_again(found: Outlook) -> bool:
     row = found.deployment
-    if found.verdict is not Verdict.FAILED or not outlook.is_loadable(row):
+    # One whose engine is silent is looked at every few seconds anyway, and is cold again when it speaks.
+    if found.verdict is not Verdict.FAILED or not outlook.is_loadable(row) or row.reason in warm_notes.NOT_ITS_FAULT:
         return False
     pause = timedelta(seconds=RETRY_SECONDS * 3 ** max(0, row.failures - 1))
     return Deployment.objects.filter(pk=row.pk, state_since__lt=Now() - pause).exists()
