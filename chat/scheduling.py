@@ -88,6 +88,8 @@ class Leader:
                     await in_database(release_what_can_run)
                 except DatabaseError as error:
                     log.warning("nothing released: %s", error)
+                except Exception:  # a loop that ends here would end the line of the whole site
+                    log.exception("nothing released")
 
     async def _show(self) -> None:
         """Tell who waits how many are ahead and why, when it changed, at most twice a second."""
@@ -119,6 +121,8 @@ class Leader:
                     purged_at = swept_at
             except DatabaseError as error:
                 log.warning("sweep failed: %s", error)
+            except Exception:  # what one part of it stumbles over must not end the loop
+                log.exception("sweep failed")
 
     async def _probe(self) -> None:
         """Ask the engines whether they are well, from the first moment of leading: only a warm deployment gets work."""
@@ -128,6 +132,8 @@ class Leader:
                     await self._prober.probe(seconds=probing.PATIENCE_SECONDS)
                 except DatabaseError as error:
                     log.warning("engines not probed: %s", error)
+                except Exception:  # as above
+                    log.exception("engines not probed")
                 self._rung.set()
             await asyncio.sleep(probing.PROBE_SECONDS if self.is_leading else FOLLOWING_SECONDS)
 
@@ -202,5 +208,5 @@ def sweep(*, may_reap: bool) -> None:
     fleet.keep_slots_of(Generation.objects.filter(state__in=[State.RELEASED, State.RUNNING]).values("pk"))
     quota.release_expired(timezone.now())
     pulling.sweep()
-    warm_sweep.sweep()
+    warm_sweep.sweep(may_give_up=may_reap)
     ready_wishes.tell_ready()

@@ -54,6 +54,7 @@ async def read(client: Redis, keys: Iterable[str], *, most: int = 100) -> dict[s
         for name in names:
             pipe.ltrim(name, 0, MOST_LETTERS - 1)
             pipe.rpop(name, most)
-        answers = await pipe.execute()
-    found = zip(names, answers[1::2], strict=True)
+        answers = await pipe.execute(raise_on_error=False)
+    # A host may put anything else under its own key: that is its own loss, and nobody else's letters.
+    found = [(name, each) for name, each in zip(names, answers[1::2], strict=True) if isinstance(each, list)]
     return {name: [each for each in letters if len(each) <= MOST_BYTES] for name, letters in found if letters}

@@ -176,10 +176,8 @@ def _store_deployment(engine: Engine, wish: Attachment, health: Health, facts: E
     if wish.name and not is_new and model.name != wish.name:
         model.name = wish.name
         model.save(update_fields=["name"])
-    artifact, _is_new = Artifact.objects.get_or_create(
-        source="api", ref=wish.model, digest="", defaults={"model": model}
-    )
-    deployment = Deployment.objects.filter(engine=engine, artifact=artifact).first()
+    deployment = Deployment.objects.filter(engine=engine, artifact__ref=wish.model).first()
+    artifact = deployment.artifact if deployment else _artifact(wish.model, model)
     deployment = deployment or Deployment(engine=engine, artifact=artifact, slots=0, context_tokens=0)
     slots, context = (CLOUD_SLOTS, CLOUD_CONTEXT) if engine.is_cloud else (DEFAULT_SLOTS, DEFAULT_CONTEXT)
     deployment.slots = wish.slots or facts.slots or deployment.slots or slots
@@ -190,6 +188,11 @@ def _store_deployment(engine: Engine, wish: Attachment, health: Health, facts: E
         deployment.state, deployment.state_since = state, now()
     deployment.save()
     return deployment
+
+
+def _artifact(ref: str, model: CatalogueModel) -> Artifact:
+    found, _is_new = Artifact.objects.get_or_create(source="api", ref=ref, digest="", defaults={"model": model})
+    return found
 
 
 def _state(engine: Engine, deployment: Deployment, health: Health) -> Deployment.State:

@@ -98,10 +98,15 @@ def _has_card(host: Host, number: int) -> bool:
 
 
 def _known(artifact: Artifact, host: Host, kind: str) -> Deployment | None:
-    rows = Deployment.objects.filter(artifact=artifact, engine__host=host, engine__kind=kind)
     if kind in LAUNCHED:
-        rows = rows.filter(launch__isnull=False)
-    return rows.order_by("pk").first()
+        rows = Deployment.objects.filter(artifact=artifact, engine__host=host, engine__kind=kind, launch__isnull=False)
+        return rows.order_by("pk").first()
+    # An Ollama has one model behind a name, whether it was attached or is pulled.
+    row = Deployment.objects.filter(engine=pull_plan.ollama_of(host), artifact__ref=artifact.ref).order_by("pk").first()
+    if row is not None and row.artifact_id != artifact.pk:
+        row.artifact = artifact
+        row.save(update_fields=["artifact"])
+    return row
 
 
 def _made(artifact: Artifact, host: Host, kind: str) -> Deployment:

@@ -24,6 +24,9 @@ from models_admin.pin_admin import PinForm
 TEMPLATES = "admin/models_admin/deployment"
 
 
+IDLE = (Deployment.State.STOPPED, Deployment.State.FAILED, Deployment.State.QUARANTINED)
+
+
 @admin.register(Deployment)
 class DeploymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("what", "runs_on", "now", "size", "tokens_per_second")
@@ -44,7 +47,12 @@ class DeploymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Deployment | None = None) -> tuple[str, ...]:
         """Other files or another engine are another deployment."""
-        return ("artifact", "engine") if obj else ()
+        is_in_memory = obj is not None and obj.state not in IDLE
+        return (*(("artifact", "engine") if obj else ()), *(("context_tokens", "slots") if is_in_memory else ()))
+
+    def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
+        """Only what was typed: the rest of the row moves while somebody looks at the form."""
+        obj.save(update_fields=form.changed_data) if change else obj.save()
 
     def has_press_permission(self, request: HttpRequest) -> bool:
         return model_verbs.may(request.user, "warm")

@@ -5,9 +5,16 @@ Sizes in bytes; None where nothing is told. `inspection` reads it, `hosts` keeps
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+# A host is not trusted: nothing it tells may break a sum or fill a page.
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
+Number = Annotated[int, msgspec.Meta(ge=-(10**6), le=10**6)]
+Pid = Annotated[int, msgspec.Meta(ge=0, le=2**32)]
+Word = Annotated[str, msgspec.Meta(max_length=300)]
+MOST = msgspec.Meta(max_length=256)
 
 # How often an agent looks at its machine, and says so: that is its sign of life, too.
 LOOK_SECONDS = 10.0
@@ -18,50 +25,50 @@ USUAL_PORTS = {"ollama": 11434, "vllm": 8000, "llama.cpp": 8080, "sglang": 30000
 class GpuProcess(msgspec.Struct, frozen=True):
     """A process that holds memory of a card; 0 bytes where the driver does not tell. `ports` it or a parent serves."""
 
-    pid: int
-    name: str
-    bytes: int
-    ports: tuple[int, ...] = ()
+    pid: Pid
+    name: Word
+    bytes: Size
+    ports: Annotated[tuple[Number, ...], MOST] = ()
 
 
 class GpuCard(msgspec.Struct, frozen=True):
-    name: str
-    total_bytes: int
-    free_bytes: int
-    temperature_celsius: int | None = None
-    power_watts: int | None = None
-    power_limit_watts: int | None = None
-    utilisation_percent: int | None = None
-    processes: tuple[GpuProcess, ...] = ()
+    name: Word
+    total_bytes: Size
+    free_bytes: Size
+    temperature_celsius: Number | None = None
+    power_watts: Number | None = None
+    power_limit_watts: Number | None = None
+    utilisation_percent: Number | None = None
+    processes: Annotated[tuple[GpuProcess, ...], MOST] = ()
 
 
 class Program(msgspec.Struct, frozen=True):
     """An engine's program on the agent's PATH. `version` '' where it did not tell in time."""
 
-    name: str
-    version: str = ""
+    name: Word
+    version: Word = ""
 
 
 class FoundEngine(msgspec.Struct, frozen=True):
     """An engine that answered on a usual port; `kind` by evidence, not by the port."""
 
-    url: str
-    kind: str
-    evidence: str
+    url: Word
+    kind: Word
+    evidence: Word
     wants_key: bool = False
 
 
 class Inventory(msgspec.Struct, frozen=True):
     """One look at a machine. The disk is the one that holds its models' files."""
 
-    memory_total_bytes: int
-    memory_free_bytes: int
-    disk_total_bytes: int | None = None
-    disk_free_bytes: int | None = None
-    driver: str = ""
-    gpus: tuple[GpuCard, ...] = ()
-    programs: tuple[Program, ...] = ()
-    engines: tuple[FoundEngine, ...] = ()
+    memory_total_bytes: Size
+    memory_free_bytes: Size
+    disk_total_bytes: Size | None = None
+    disk_free_bytes: Size | None = None
+    driver: Word = ""
+    gpus: Annotated[tuple[GpuCard, ...], MOST] = ()
+    programs: Annotated[tuple[Program, ...], MOST] = ()
+    engines: Annotated[tuple[FoundEngine, ...], MOST] = ()
 
 
 def to_json(inventory: Inventory) -> dict[str, Any]:

@@ -142,6 +142,7 @@ def _job(deployment: int, attempt: int, state: str) -> Job | None:
         endpoint = endpoint_of(found.engine)
     except SecretUnreadable:
         warm_notes.note_failed(deployment, attempt, "wrong_key")
+        warm_notes.note_unloaded(deployment, attempt, problem="wrong_key")
         return None
     return Job(deployment, attempt, endpoint, found.artifact.ref, found.context_tokens, found.slots)
 

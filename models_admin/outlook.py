@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from django.db.models import Q
 from django.utils import timezone
@@ -18,6 +19,7 @@ from models_admin.room import Card, Need, NoRoom, Resident, Room
 State = Deployment.State
 IN_MEMORY = (State.WARM, State.STARTING)
 EMPTY_ROOM = Room()
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class Verdict(StrEnum):
@@ -103,8 +105,12 @@ class Look:
         self._stored = {(row.host_id, row.artifact_id): row.state for row in StoredArtifact.objects.all()}
 
     def for_model(self, model_key: str) -> Outlook | None:
-        found = [self.of(row) for row in self.deployments.values() if row.artifact.model.key == model_key]
-        return min(found, key=_merit, default=None)
+        return next(iter(self.all_of_model(model_key)), None)
+
+    def all_of_model(self, model_key: str) -> list[Outlook]:
+        """Of all its deployments, best first."""
+        rows = (row for row in self.deployments.values() if row.artifact.model.key == model_key)
+        return sorted((self.of(row) for row in rows), key=_merit)
 
     def for_wish(
         self,
@@ -180,7 +186,7 @@ class Look:
     def _cards(self, host: Host, but: Deployment | None = None) -> tuple[list[Card], bool]:
         """Memory for models, by the agent's last word and by what we know to be loaded: the word may be 10 s old."""
         told = hosts.seen(host)
-        if told is None:
+        if told is None or (but is not None and not lies_on_host(but)):
             return [], False
         cards = [Card(card.total_bytes, card.free_bytes) for card in told.gpus]
         if not cards:
@@ -190,7 +196,11 @@ class Look:
         return room.without(cards, residents), bool(told.gpus)
 
     def _in_memory(self, host: Host, but: Deployment | None) -> list[Deployment]:
-        here = (row for row in self.deployments.values() if row.engine.host_id == host.pk and row.state in IN_MEMORY)
+        here = (
+            row
+            for row in self.deployments.values()
+            if row.engine.host_id == host.pk and row.state in IN_MEMORY and lies_on_host(row)
+        )
         return [row for row in here if but is None or row.pk != but.pk]
 
     def _resident(self, row: Deployment, cards: list[Card], has_gpu: bool) -> Resident:
@@ -214,6 +224,14 @@ class Look:
         """The first end of the pins there, which is the earliest moment at which something may change."""
         ends = [self._pins[row.pk] for row in self._in_memory(host, None) if row.pk in self._pins]
         return min((end for end in ends if end), default=None)
+
+
+def lies_on_host(deployment: Deployment) -> bool:
+    """Whether it takes memory of its host: an engine attached by the address of another machine does not."""
+    address = urlsplit(deployment.engine.base_url).hostname
+    if hasattr(deployment, "launch") or not address:
+        return True
+    return address in LOOPBACK or address == deployment.engine.host.address
 
 
 def is_file_of_host(artifact: Artifact) -> bool:

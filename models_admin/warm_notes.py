@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -123,6 +123,7 @@ def note_warm(deployment: int, attempt: int, speed: Speed) -> None:
     with transaction.atomic():
         moved = Deployment.objects.filter(pk=deployment, attempt=attempt, state=State.STARTING).update(
             state=State.WARM, state_since=Now(), stage="", progress=None, reason="", detail="", failures=0,
+            load_failures=0,
             last_used_at=Now(), load_ms=_milliseconds_since_start(row),
         )  # fmt: skip
         if moved:
@@ -142,13 +143,22 @@ def note_failed(deployment: int, attempt: int, reason: str, detail: str = "") ->
     row = Deployment.objects.filter(pk=deployment, attempt=attempt, state=State.STARTING).first()
     if row is None:
         return
-    failures = row.failures + (reason not in NOT_ITS_FAULT)
+    failures = row.load_failures + (reason not in NOT_ITS_FAULT)
     state = State.QUARANTINED if failures >= MOST_FAILURES else State.FAILED
     Deployment.objects.filter(pk=deployment, attempt=attempt, state=State.STARTING).update(
         state=state, state_since=Now(), stage="", progress=None, reason=reason[:MOST_REASON],
-        detail=detail[:MOST_DETAIL], failures=failures,
+        detail=detail[:MOST_DETAIL], load_failures=failures,
     )  # fmt: skip
     audit.record("", "load_failed", row, before=State.STARTING, after=state, why=reason)
+    _end_failed(deployment)
+
+
+def _end_failed(deployment: int) -> None:
+    """A server that gives no token holds its memory all the same, where nobody would count it."""
+    row = Deployment.objects.select_related("engine__host", "launch").get(pk=deployment)
+    if hasattr(row, "launch"):
+        Deployment.objects.filter(pk=deployment).update(attempt=F("attempt") + 1)
+        warm_orders.end_server(row.engine.host.queue, deployment, row.attempt + 1)
 
 
 def note_unloaded(deployment: int, attempt: int, *, problem: str = "") -> None:

@@ -11,6 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from models_admin import hosts, outlook, warm_notes, warm_orders, warming
+from models_admin.fleet import LOCAL_HOST
 from models_admin.models import Deployment, Pin, SlotLease
 from models_admin.outlook import Outlook, Verdict
 from models_admin.warming import WarmError
@@ -21,13 +22,15 @@ State = Deployment.State
 SILENT_SECONDS = 15
 # A load that failed is tried again for those who wait after this, three times as long after each further failure.
 RETRY_SECONDS = 30
+MOST_POWER = 5
 NO_ROOM = {Verdict.IN_USE: "no_room_in_use", Verdict.PINNED: "no_room_pinned", Verdict.TOO_BIG: "no_room_too_big"}
 
 
-def sweep() -> None:
-    """Every few seconds. Raises DatabaseError."""
+def sweep(*, may_give_up: bool = True) -> None:
+    """Every few seconds. Raises DatabaseError. After a gap of our own others look silent who are not."""
     _go_on()
-    _give_up_gone()
+    if may_give_up:
+        _give_up_gone()
     _send_again()
     _end_measurements()
     _unload_idle()
@@ -39,20 +42,17 @@ def on_demand(model_key: str) -> None:
     states = set(cold.values_list("state", flat=True))
     if State.STARTING in states or not states & {State.STOPPED, State.FAILED}:
         return
-    found = outlook.for_model(model_key)
-    if found is None:
-        return
-    row = found.deployment
-    if found.verdict in (Verdict.FITS, Verdict.AFTER_UNLOADING) or _is_due_again(found):
-        try:
-            warming.warm(row, by="")
-            return
-        except WarmError as error:
-            log.info("deployment %s not loaded on demand: %s", row.pk, error)
-            found = outlook.of(row)
-    reason = NO_ROOM.get(found.verdict)
-    if reason and row.reason != reason:
-        Deployment.objects.filter(pk=row.pk, state=State.STOPPED).update(reason=reason, detail="")
+    for found in outlook.look().all_of_model(model_key):
+        row = found.deployment
+        if found.verdict in (Verdict.FITS, Verdict.AFTER_UNLOADING) or _is_due_again(found):
+            try:
+                warming.warm(row, by="")
+                return
+            except WarmError as error:
+                log.info("deployment %s not loaded on demand: %s", row.pk, error)
+        reason = NO_ROOM.get(found.verdict)
+        if reason and row.reason != reason:
+            Deployment.objects.filter(pk=row.pk, state=State.STOPPED).update(reason=reason, detail="")
 
 
 def _is_due_again(found: Outlook) -> bool:
@@ -60,7 +60,7 @@ def _is_due_again(found: Outlook) -> bool:
     # One whose engine is silent is looked at every few seconds anyway, and is cold again when it speaks.
     if found.verdict is not Verdict.FAILED or not outlook.is_loadable(row) or row.reason in warm_notes.NOT_ITS_FAULT:
         return False
-    pause = timedelta(seconds=RETRY_SECONDS * 3 ** max(0, row.failures - 1))
+    pause = timedelta(seconds=RETRY_SECONDS * 3 ** min(MOST_POWER, max(0, row.load_failures - 1)))
     return Deployment.objects.filter(pk=row.pk, state_since__lt=Now() - pause).exists()
 
 
@@ -77,8 +77,9 @@ def _go_on() -> None:
 
 def _give_up_gone() -> None:
     """What a gone host launched is not there to be asked; where it comes back with it running, it is found again."""
-    gone = hosts.gone().values("pk")
+    gone = hosts.gone().exclude(name=LOCAL_HOST).values("pk")
     lost = Deployment.objects.filter(engine__host__in=gone, launch__isnull=False)
+    lost.filter(state=State.DRAINING).update(state=State.STOPPED, state_since=Now(), reason="host_gone")
     lost.filter(state__in=[State.WARM, State.STARTING]).update(
         state=State.FAILED, state_since=Now(), stage="", progress=None, reason="host_gone", detail=""
     )

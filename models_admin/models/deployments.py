@@ -20,7 +20,7 @@ class Deployment(models.Model):
 
     A move to another state is guarded by `attempt`, which each wish to load or unload raises: what an older one tells
     is not heard. `stage`, `progress` (percent) and `seen_at` are the last word of whoever works on it, `reason` (a word
-    of `warm_words`) why it is not warm. `failures` in a row, of loads or of answers, the last one at `failed_at`.
+    of `warm_words`) why it is not warm. `failures` of answers in a row, the last one at `failed_at`.
     `idle_seconds` without an answer, and it is unloaded; null = it stays. `load_ms` is how long the last load took.
     """
 
@@ -48,6 +48,7 @@ class Deployment(models.Model):
     reason = models.CharField(max_length=40, blank=True, editable=False)
     detail = models.CharField(max_length=300, blank=True, editable=False)
     failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    load_failures = models.PositiveSmallIntegerField(default=0, editable=False)
     failed_at = models.DateTimeField(null=True, editable=False)
     load_ms = models.PositiveIntegerField(null=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, editable=False)
