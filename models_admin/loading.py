@@ -17,7 +17,7 @@ from models_admin import measuring, warm_notes, warming
 from models_admin.backends.base import BackendError, BrokeOff, Driver, Endpoint, Loads, ModelMissing, Pulls
 from models_admin.backends.drivers import open_driver
 from models_admin.models import Deployment, Engine, RateCard
-from models_admin.probing import endpoint_of
+from models_admin.probing import endpoint_of, health
 from models_admin.secrets import SecretUnreadable
 from models_admin.warm_notes import Speed
 
@@ -55,7 +55,8 @@ async def warm_up(deployment: int, attempt: int, in_database: InDatabase) -> Non
                 found = await measuring.smoke(driver, job.model, context_tokens=job.context_tokens)
     except (BackendError, TimeoutError) as error:
         log.warning("deployment %s not warmed: %s: %s", deployment, type(error).__name__, error)
-        await in_database(warm_notes.note_failed, deployment, attempt, _reason(error), str(error)[:300])
+        reason = await _reason(error, job.endpoint)
+        await in_database(warm_notes.note_failed, deployment, attempt, reason, str(error)[:300])
         return
     await in_database(warm_notes.note_warm, deployment, attempt, _speed(found))
 
@@ -161,7 +162,11 @@ def _speed(found: measuring.Round) -> Speed:
     return Speed(found.streams, found.tokens_per_second, found.first_token_ms)
 
 
-def _reason(error: Exception) -> str:
+async def _reason(error: Exception, endpoint: Endpoint) -> str:
     if isinstance(error, BrokeOff):
         return "no_token"
-    return error.code if isinstance(error, BackendError) else "load_silent"
+    if not isinstance(error, BackendError):
+        return "load_silent"
+    # An engine that is well and gives no answer to this load means the model, not itself.
+    is_well = error.retryable and (await health(endpoint)).is_ready
+    return "load_failed" if is_well else error.code

@@ -23,7 +23,9 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Also run what takes minutes: random faults, soak.
 LONG = "--long"
 # Their processes start, wait and are killed: one core is enough for them.
-WITH_WHOLE_SITES = ("tests/supervisor", "tests/journeys")
+WITH_WHOLE_SITES = (
+    "tests/supervisor", "tests/journeys", "tests/faults/test_launching.py", "tests/faults/test_warming.py",
+)  # fmt: skip
 ENGINES = ("vllm", "sglang")
 
 

@@ -36,6 +36,8 @@ def host(name: str, *, card: int = 48, free: int = 48, disk: int = 900) -> Host:
     made = Host.objects.create(name=name, queue=f"host.{name}")
     cards = (GpuCard("RTX 6000", card * GIB, free * GIB),)
     hosts.note(name, Inventory(64 * GIB, 60 * GIB, 2000 * 10**9, disk * 10**9, gpus=cards))
+    made.address = f"10.0.0.{made.pk}"
+    made.save(update_fields=["address"])
     Engine.objects.create(host=made, kind="ollama", base_url=f"http://10.0.0.{made.pk}:11434")
     return made
 
