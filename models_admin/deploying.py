@@ -132,11 +132,15 @@ def _launched_engine(host: Host, kind: str) -> Engine:
 
 def free_url(host: Host) -> str | None:
     """An address there that no engine has yet; hosts behind one address share its ports. None where all are taken."""
-    address = host.address or warm_orders.LOOPBACK
-    address = f"[{address}]" if ":" in address else address
     taken = set(Engine.objects.values_list("base_url", flat=True))
-    urls = (f"http://{address}:{port}" for port in range(FIRST_PORT, LAST_PORT + 1))
+    urls = (_url(host, port) for port in range(FIRST_PORT, LAST_PORT + 1))
     return next((url for url in urls if url not in taken), None)
+
+
+def follow(host: Host) -> None:
+    """Its launched servers listen where it is now: nothing is asked of whoever has its old address."""
+    for launch in Launch.objects.filter(deployment__engine__host=host).select_related("deployment"):
+        Engine.objects.filter(pk=launch.deployment.engine_id).update(base_url=_url(host, launch.port))
 
 
 def move(row: Deployment) -> None:
@@ -144,6 +148,11 @@ def move(row: Deployment) -> None:
     if url := free_url(row.engine.host):
         Engine.objects.filter(pk=row.engine_id).update(base_url=url)
         Launch.objects.filter(deployment=row).update(port=port_of(url))
+
+
+def _url(host: Host, port: int) -> str:
+    address = host.address or warm_orders.LOOPBACK
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 def port_of(url: str) -> int:

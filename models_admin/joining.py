@@ -20,7 +20,7 @@ from django.utils.translation import ngettext
 
 from live import access
 from live.redis import RedisError
-from models_admin import audit, engine_keys, fleet, host_access, hosts, membership
+from models_admin import audit, deploying, engine_keys, fleet, host_access, hosts, membership
 from models_admin.membership import Membership
 from models_admin.models import Deployment, Host, JoinCode
 
@@ -81,6 +81,7 @@ def join(wish: Wish) -> Membership:
             raise JoinError(unreachable())
         host.broker_digest, host.seen_at = hashlib.sha256(password.encode()).hexdigest(), timezone.now()
         host.save()
+        deploying.follow(host)
         code.used_at, code.host = timezone.now(), host
         code.save(update_fields=["used_at", "host"])
         audit.record("", "join", host, after=host.address, why=f"code of {code.made_by}")

@@ -31,6 +31,8 @@ from models_admin.backends.streaming import stream_answer
 from models_admin.backends.thought import ThoughtSplitter, begins_in_thought, is_of_r1
 
 _POLL_SECONDS = 0.2
+# Longer than the last answers take that may run still; after it somebody else is using the model.
+_UNLOAD_SECONDS = 60.0
 # `keep_alive: -1` is told as a date some 290 years ahead.
 _FOR_EVER = timedelta(days=36_500)
 _EMPTY_THOUGHT = Prefix("\n", "")
@@ -116,7 +118,7 @@ class Ollama:
         await self._http.ask("/api/generate", {"model": model, "stream": False, "keep_alive": 0})
         names = {model, f"{model}:latest"}
         try:
-            async with asyncio.timeout(self.endpoint.limits.load):
+            async with asyncio.timeout(_UNLOAD_SECONDS):
                 while names & {row.name for row in await self.loaded()}:  # noqa: ASYNC110 - it has no word for it
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:

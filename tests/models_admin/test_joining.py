@@ -23,7 +23,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.database import in_database
 from live.mailbox import MOST_BYTES, MOST_LETTERS, Mailbox
-from models_admin import engine_keys, fleet, host_words, joining
+from models_admin import deploying, engine_keys, fleet, host_words, joining
 from models_admin.agent_words import Letter, Reporter
 from models_admin.host_access import Upkeep
 from models_admin.inventory import Inventory
@@ -310,6 +310,34 @@ def test_strange_words_are_dropped_and_the_next_is_heard(caplog: pytest.LogCaptu
     hear(is_seen)
     assert Host.objects.get(name="gpu-2").inventory["memory_total_bytes"] == LOOK.memory_total_bytes
     assert "gpu-2 told what is no word" in caplog.text
+
+
+def test_a_host_that_spoils_its_list_or_tells_absurd_sizes_harms_nobody_else() -> None:
+    spoiler, host = join("evil"), join("gpu-2")
+    own = redis.Redis.from_url(spoiler.redis_url)
+    own.sadd(f"{spoiler.prefix}told", "x")
+    Reporter(host).tell(Letter(inventory=LOOK))
+    hear(is_seen)
+    own.srem(f"{spoiler.prefix}told", "x")
+    absurd = msgspec.to_builtins(LOOK) | {"memory_total_bytes": 2**60}
+    own.lpush(f"{spoiler.prefix}told", msgspec.json.encode({"inventory": absurd}))
+    seen = Host.objects.get(name="gpu-2").seen_at
+    Reporter(host).tell(Letter(inventory=LOOK))
+    hear(lambda: Host.objects.get(name="gpu-2").seen_at != seen)
+    assert Host.objects.get(name="evil").inventory == {}
+
+
+def test_servers_of_a_host_that_joins_again_elsewhere_are_asked_where_it_is_now() -> None:
+    join()
+    host = Host.objects.get(name="gpu-2")
+    model = CatalogueModel.objects.create(key="m", name="M")
+    artifact = Artifact.objects.create(model=model, source="gguf", ref="o/m/x.gguf", digest="a" * 64)
+    row = deploying.deploy(artifact, host, by="ann")
+    assert row.engine.base_url == "http://10.0.0.7:18100"
+    let_fall_silent()
+    assert ask(address="10.0.0.8").status_code == 200
+    row.engine.refresh_from_db()
+    assert row.engine.base_url == "http://10.0.0.8:18100"
 
 
 def test_a_list_that_nobody_reads_keeps_the_newest_words(valkey: Valkey) -> None:
