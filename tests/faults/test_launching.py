@@ -155,6 +155,7 @@ def test_servers_outlive_the_agent_and_the_next_one_finds_them(stack: Stack) -> 
     until(lambda: not servers(stack), "the next agent has ended it", 30)
 
 
+@pytest.mark.long
 def test_a_server_of_a_deployment_that_is_gone_is_ended(stack: Stack, tmp_path: Path) -> None:
     warm(stack, NAMES[1])
     stack.orm(

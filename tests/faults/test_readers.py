@@ -51,6 +51,7 @@ async def test_a_reader_who_never_acknowledges_costs_little(stack: Stack) -> Non
         assert violations(stack, [lively]) == []
 
 
+@pytest.mark.long
 async def test_watching_again_gives_no_new_credit(stack: Stack) -> None:
     person = stack.person()
     async with Tab(stack, person) as reader:

@@ -183,6 +183,7 @@ def test_what_somebody_else_unloads_is_noticed_and_loaded_again_when_asked_for(
     assert ONE in box.loaded
 
 
+@pytest.mark.long
 def test_a_load_with_another_context_by_somebody_else_is_not_called_warm(
     warming_stack: Stack, box: ScriptedOllama
 ) -> None:
@@ -206,6 +207,7 @@ def test_a_runner_killed_while_it_loads_costs_nobody_his_question(
     assert "t0012" in asked.result(60)
 
 
+@pytest.mark.long
 def test_a_load_that_fails_again_and_again_is_left_alone_until_an_admin_says_otherwise(
     warming_stack: Stack, box: ScriptedOllama
 ) -> None:
@@ -217,6 +219,7 @@ def test_a_load_that_fails_again_and_again_is_left_alone_until_an_admin_says_oth
     warm(warming_stack, ONE)
 
 
+@pytest.mark.long
 def test_an_idle_model_goes_after_its_time_and_not_before(warming_stack: Stack, box: ScriptedOllama) -> None:
     warm(warming_stack, ONE)
     warm(warming_stack, TWO)

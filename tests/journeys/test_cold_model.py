@@ -61,6 +61,7 @@ def page(cold_stack: Stack, browser: Browser) -> Iterator[Page]:
     assert visitor.errors == []
 
 
+@pytest.mark.long
 def test_a_cold_model_is_chosen_waited_for_and_told_when_it_is_ready(box: ScriptedOllama, page: Page) -> None:
     page.get_by_role("button", name="Model: ").click()
     models = page.get_by_role("grid", name="Model")
