@@ -160,7 +160,7 @@ def _host(view: HostView, paces: dict[int, Pace], waits: dict[str, int], pins: d
 
 def _row(load: Load, paces: dict[int, Pace], pin: str) -> Row:
     row = load.deployment
-    is_told = row.state in (Deployment.State.STOPPED, Deployment.State.FAILED, Deployment.State.QUARANTINED)
+    is_told = row.state in Deployment.OUT_OF_MEMORY
     return Row(load, _activity(row, paces), pin, warm_words.reason(row) if is_told else "")
 
 

@@ -22,8 +22,11 @@ def remove_files(artifact: Artifact, host: Host, *, by: str, why: str = "") -> S
             raise DeleteError(_("The site has no files of %(model)s on %(host)s.") % about)
         if stored.jobs.filter(state__in=PullJob.OPEN).exists():
             raise DeleteError(_("%(model)s is on its way to %(host)s: cancel the pull instead.") % about)
-        idle = (Deployment.State.STOPPED, Deployment.State.FAILED, Deployment.State.QUARANTINED)
-        if Deployment.objects.filter(artifact=artifact, engine__host=host).exclude(state__in=idle).exists():
+        if (
+            Deployment.objects.filter(artifact=artifact, engine__host=host)
+            .exclude(state__in=Deployment.OUT_OF_MEMORY)
+            .exists()
+        ):
             raise DeleteError(_("%(model)s is in memory on %(host)s: unload it first.") % about)
         before = stored.state
         StoredArtifact.objects.filter(pk=stored.pk).update(state=StoredArtifact.State.ABSENT, path="", verified_at=None)

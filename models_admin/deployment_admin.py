@@ -24,9 +24,6 @@ from models_admin.pin_admin import PinForm
 TEMPLATES = "admin/models_admin/deployment"
 
 
-IDLE = (Deployment.State.STOPPED, Deployment.State.FAILED, Deployment.State.QUARANTINED)
-
-
 @admin.register(Deployment)
 class DeploymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("what", "runs_on", "now", "size", "tokens_per_second")
@@ -47,7 +44,7 @@ class DeploymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Deployment | None = None) -> tuple[str, ...]:
         """Other files or another engine are another deployment."""
-        is_in_memory = obj is not None and obj.state not in IDLE
+        is_in_memory = obj is not None and obj.state not in Deployment.OUT_OF_MEMORY
         return (*(("artifact", "engine") if obj else ()), *(("context_tokens", "slots") if is_in_memory else ()))
 
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
 
 def one_form(typed: str) -> str | None:
     """Without a trailing slash or `/v1`; None for what is no engine's address, or carries a key for all to read."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from models_admin import engine_address, hosts, inventory
+from models_admin import hosts, inventory
 from models_admin.catalogue_view import gibibytes, gigabytes
 from models_admin.inventory import FoundEngine, GpuCard, Inventory
 from models_admin.models import Engine, FirstRun, Host
@@ -38,24 +38,14 @@ def lines(host: Host, run: FirstRun) -> list[Line]:
 
 def to_attach(host: Host) -> list[FoundEngine]:
     """Engines that answered on a usual port, ask for no key, and are none of the site's yet."""
-    told = hosts.seen(host)
-    return [each for each in _new(host, told) if not each.wants_key] if told else []
-
-
-def _new(host: Host, told: Inventory) -> list[FoundEngine]:
-    known = {_place(engine.base_url) for engine in host.engines.all()}
-    return [each for each in told.engines if _place(each.url) not in known]
-
-
-def _place(url: str) -> str:
-    return (engine_address.one_form(url) or url).replace("://localhost:", "://127.0.0.1:")
+    return [each for each in hosts.not_attached(host) if not each.wants_key]
 
 
 def _engines(host: Host, told: Inventory, run: FirstRun) -> Iterator[Line]:
     for engine in host.engines.filter(is_launched=False, is_cloud=False).order_by("pk"):
         name = f"{engine.get_kind_display()} {engine.build}".strip()
         yield Line("warm", name, engine.base_url, _("attached"))
-    for each in _new(host, told):
+    for each in hosts.not_attached(host):
         name = str(KINDS.get(each.kind, each.kind))
         if run.engine_asked_at and run.engine_url == each.url:
             yield Line("loading", name, each.url, _("being attached"))

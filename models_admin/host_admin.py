@@ -19,10 +19,10 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from models_admin import activity, engine_address, fleet, host_access, host_view, hosts, joining
+from models_admin import activity, fleet, host_access, host_view, hosts, joining
 from models_admin.catalogue_view import gigabytes
 from models_admin.host_view import HostView
-from models_admin.inventory import FoundEngine, GpuCard, Inventory
+from models_admin.inventory import GpuCard, Inventory
 from models_admin.joining import JoinError
 from models_admin.memory_split import GIB
 from models_admin.models import Host
@@ -152,7 +152,7 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("Found, not attached"))
     def to_attach(self, host: Host) -> SafeString:
-        return _cell("found", host, found=_not_attached(host, _view(host)))
+        return _cell("found", host, found=hosts.not_attached(host))
 
 
 def _with_activity(found: Iterable[Host]) -> list[Any]:
@@ -201,16 +201,6 @@ def _sensors(card: GpuCard) -> str:
 def _programs(view: HostView) -> str:
     told = view.told.programs if view.told else ()
     return ", ".join(f"{program.name} {program.version}".strip() for program in told)
-
-
-def _not_attached(host: Host, view: HostView) -> list[FoundEngine]:
-    """What answers on that machine and is no engine of it here yet."""
-    known = {_place(engine.base_url) for engine in host.engines.all()}
-    return [each for each in (view.told.engines if view.told else ()) if _place(each.url) not in known]
-
-
-def _place(url: str) -> str:
-    return (engine_address.one_form(url) or url).replace("://localhost:", "://127.0.0.1:")
 
 
 def _disk(told: Inventory | None) -> dict[str, Any]:

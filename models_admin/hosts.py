@@ -7,8 +7,8 @@ from datetime import timedelta
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
-from models_admin import fleet, inventory
-from models_admin.inventory import LOOK_SECONDS, Inventory
+from models_admin import engine_address, fleet, inventory
+from models_admin.inventory import LOOK_SECONDS, FoundEngine, Inventory
 from models_admin.models import Host
 
 GONE_SECONDS = 30
@@ -29,16 +29,30 @@ def with_silence() -> QuerySet[Host]:
 
     One that never spoke is not gone, but new, or has no agent.
     """
-    is_silent = Q(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS))
-    is_gone = Case(When(is_silent, then=Value(True)), default=Value(False), output_field=BooleanField())
+    is_gone = Case(When(_is_silent(), then=Value(True)), default=Value(False), output_field=BooleanField())
     return Host.objects.annotate(is_gone=is_gone).order_by("pk")
 
 
 def gone() -> QuerySet[Host]:
     """Those that have spoken once, and not for 30 s."""
-    return Host.objects.filter(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS))
+    return Host.objects.filter(_is_silent())
+
+
+def _is_silent() -> Q:
+    return Q(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS))
 
 
 def seen(host: Host) -> Inventory | None:
     """Its agent's last word."""
     return inventory.from_json(host.inventory)
+
+
+def not_attached(host: Host) -> list[FoundEngine]:
+    """What answers on that machine and is no engine of it here yet."""
+    told = seen(host)
+    known = {_place(engine.base_url) for engine in host.engines.all()}
+    return [each for each in (told.engines if told else ()) if _place(each.url) not in known]
+
+
+def _place(url: str) -> str:
+    return (engine_address.one_form(url) or url).replace("://localhost:", "://127.0.0.1:")

@@ -12,14 +12,13 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from models_admin import gpus
+from models_admin import engine_address, gpus
 from models_admin.backends.base import BackendError, Endpoint
 from models_admin.backends.drivers import open_driver
 from models_admin.expected_memory import Comparison
 from models_admin.models import Deployment
 from models_admin.probing import endpoint_of
 
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # A tunnel or a container's proxy listens in the place of an engine; what it takes says nothing of the model.
 TOO_LITTLE = 10
 
@@ -40,7 +39,7 @@ def measure(deployment: Deployment, *, least: int = 0) -> int | None:
     if told:
         return told
     parts = urlsplit(engine.base_url)
-    pid = _listening(parts.port) if parts.hostname in LOOPBACK and parts.port else None
+    pid = _listening(parts.port) if parts.hostname in engine_address.LOOPBACK and parts.port else None
     held = of_process(pid) if pid else None
     return held if held and held >= least else None
 

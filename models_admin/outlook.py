@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from django.db.models import Q
 from django.utils import timezone
 
-from models_admin import hosts, memory_need, room
+from models_admin import engine_address, hosts, memory_need, room
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.models import Artifact, Deployment, Engine, Host, Launch, Pin, SlotLease, StoredArtifact
 from models_admin.room import Card, Need, NoRoom, Resident, Room
@@ -19,7 +19,6 @@ from models_admin.room import Card, Need, NoRoom, Resident, Room
 State = Deployment.State
 IN_MEMORY = (State.WARM, State.STARTING)
 EMPTY_ROOM = Room()
-LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 class Verdict(StrEnum):
@@ -231,7 +230,7 @@ def lies_on_host(deployment: Deployment) -> bool:
     address = urlsplit(deployment.engine.base_url).hostname
     if hasattr(deployment, "launch") or not address:
         return True
-    return address in LOOPBACK or address == deployment.engine.host.address
+    return address in engine_address.LOOPBACK or address == deployment.engine.host.address
 
 
 def is_file_of_host(artifact: Artifact) -> bool:

@@ -8,28 +8,22 @@ reaches no others.
 from __future__ import annotations
 
 import functools
-import logging
 from functools import partial
-from typing import Any
 
 import msgspec
 from celery import current_app
 from django.db import transaction
-from kombu import Connection
-from kombu.exceptions import OperationalError
+from kombu import Connection, Producer
 from kombu.pools import producers
 
-from live import doorbell
-from models_admin import membership
+from models_admin import membership, messages
 from models_admin.launch_orders import LaunchOrder
 from models_admin.pull_orders import PullOrder, StopOrder, Told, as_json
 
-log = logging.getLogger(__name__)
 PULL = "models_admin.pull"
 STOP_PULL = "models_admin.stop_pull"
 LAUNCH = "models_admin.launch"
 REPORT_PULL = "models_admin.report_pull"
-SITE = "run"
 # The first host's queue is the runners' own: they are its agent.
 HOST_LEAD, LOCAL = "host.", "host.local"
 
@@ -48,25 +42,18 @@ def launch(queue: str, order: LaunchOrder) -> None:
 
 def report_pull(told: Told) -> bool:
     """From the site's own machine, without a transaction. False where Redis is away."""
-    return _send(REPORT_PULL, told, SITE)
+    return _send(REPORT_PULL, told, messages.RUNNERS)
 
 
 def _send(name: str, message: msgspec.Struct, queue: str) -> bool:
-    # Asked first: kombu tries a Redis that is away for six seconds, message by message, whatever it is told.
-    if not doorbell.is_reachable():
-        log.warning("%s not sent: Redis is away", name)
-        return False
-    words: dict[str, Any] = {"args": [as_json(message)], "retry": False, "ignore_result": True}
-    try:
-        if not queue.startswith(HOST_LEAD) or queue == LOCAL:
-            current_app.send_task(name, queue=queue, **words)
-        else:
-            with producers[_connection(queue)].acquire(block=True) as producer:
-                current_app.send_task(name, queue=queue, producer=producer, **words)
-    except (OperationalError, OSError) as error:
-        log.warning("%s not sent: %s", name, error)
-        return False
-    return True
+    is_remote = queue.startswith(HOST_LEAD) and queue != LOCAL
+    through = partial(_producer, queue) if is_remote else None
+    return messages.send(name, [as_json(message)], queue=queue, through=through)
+
+
+def _producer(queue: str) -> Producer:
+    found: Producer = producers[_connection(queue)].acquire(block=True)
+    return found
 
 
 @functools.cache

@@ -22,7 +22,6 @@ State = Deployment.State
 EVICTING, LAUNCHING, LOADING, CHECKING, MEASURING = "evicting", "launching", "loading", "checking", "measuring"
 ATTEMPTS_BEGAN = 1_790_000_000  # seconds since 1970: attempts are counted by the clock, and fit into 32 bit
 PORT_TAKEN = "port_taken"
-STARTABLE = (State.STOPPED, State.FAILED, State.QUARANTINED)
 # What a person may order although the site itself would not try it: he may know that it is mended.
 RETRIED = (Verdict.FAILED, Verdict.QUARANTINED)
 
@@ -106,7 +105,7 @@ def measure(deployment: Deployment, *, by: str) -> None:
 def _checked(seen: outlook.Look, row: Deployment) -> Outlook:
     """The outlook of what may begin now. Raises WarmError."""
     found = seen.of(row)
-    if row.state not in STARTABLE:
+    if row.state not in Deployment.OUT_OF_MEMORY:
         raise WarmError(warm_words.being_unloaded(row))
     if found.verdict in RETRIED:
         found = seen.of(row, is_retry=True)
@@ -119,7 +118,7 @@ def _begin(row: Deployment, found: Outlook) -> None:
     """STARTING under a new attempt; its order goes out at once, or when what has to go is gone."""
     host_is_clearing = Deployment.objects.filter(engine__host=row.engine.host_id, state=State.DRAINING).exists()
     stage = EVICTING if host_is_clearing else first_stage(row)
-    moved = Deployment.objects.filter(pk=row.pk, attempt=row.attempt, state__in=STARTABLE).update(
+    moved = Deployment.objects.filter(pk=row.pk, attempt=row.attempt, state__in=Deployment.OUT_OF_MEMORY).update(
         state=State.STARTING, state_since=Now(), seen_at=Now(), attempt=next_attempt(row), stage=stage, progress=None,
         reason="", detail="", expected_bytes=row.expected_bytes or found.needs_bytes,
     )  # fmt: skip

@@ -32,6 +32,8 @@ class Deployment(models.Model):
         QUARANTINED = "quarantined", _("quarantined")
         FAILED = "failed", _("failed")
 
+    OUT_OF_MEMORY = (State.STOPPED, State.FAILED, State.QUARANTINED)
+
     engine = models.ForeignKey(Engine, models.PROTECT, related_name="deployments", verbose_name=_("engine"))
     artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="deployments", verbose_name=_("artifact"))
     context_tokens = models.PositiveIntegerField(_("context"))
