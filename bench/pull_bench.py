@@ -27,10 +27,10 @@ LEAST_SHARE, MOST_BYTES = 0.8, 64_000_000
 PULL = """
 import asyncio, sys, uvloop
 from pathlib import Path
-from models_admin import fetching
+from models_admin.pulls import fetching
 from models_admin.backends.registry import Registries
-from models_admin.pull_orders import PullOrder, Wanted
-from models_admin.pull_sources import Place
+from models_admin.orders.pull_orders import PullOrder, Wanted
+from models_admin.pulls.pull_sources import Place
 url, folder, sha256, size = sys.argv[1:]
 ends = []
 def report(told):

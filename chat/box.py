@@ -17,10 +17,12 @@ from accounts.models import User
 from chat import box_line, cold_models, pace
 from chat.box_line import Queue
 from chat.pace import Pace
-from models_admin import engine_facts, fleet, host_view, outlook, pin_words, warm_words
-from models_admin.host_view import HostView, Load
-from models_admin.memory_drawing import memory_in_use
+from models_admin.engines import engine_facts, fleet
+from models_admin.loads import outlook, warm_words
 from models_admin.models import Deployment, Engine, Pin
+from models_admin.pages import host_view, pin_words
+from models_admin.pages.host_view import HostView, Load
+from models_admin.pages.memory_drawing import memory_in_use
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from accounts.models import User
 from chat import waiting
 from chat.bells import Place, Why
 from chat.pace import Waiting
-from models_admin.host_view import moment
 from models_admin.models import CatalogueModel
+from models_admin.pages.host_view import moment
 
 MOST_NAMES = 12
 SLOTS_TAKEN = gettext_lazy("all slots are taken")

@@ -14,8 +14,8 @@ from accounts import rights
 from chat import errors, history, settlement
 from chat.models import Generation, Message
 from models_admin.backends import base
+from models_admin.loads.probing import endpoint_of
 from models_admin.models import Deployment
-from models_admin.probing import endpoint_of
 
 State = Generation.State
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.utils import timezone
 
 from chat.bells import Why
-from models_admin import outlook
+from models_admin.loads import outlook
+from models_admin.loads.outlook import Look, Outlook, Verdict
 from models_admin.models import Deployment
-from models_admin.outlook import Look, Outlook, Verdict
 
 State = Deployment.State
 EVICTING = "evicting"

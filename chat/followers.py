@@ -25,7 +25,7 @@ from chat.stream_log import BEGIN, SEAL, Entry, Position
 from live import doorbell
 from live import redis as connections
 from live.redis import RedisError
-from models_admin import fleet
+from models_admin.engines import fleet
 
 TAIL_CHARACTERS = 32_768
 POLL_SECONDS = 1.5

@@ -19,7 +19,7 @@ from accounts.models import ApiToken, User
 from chat import bells, errors, history, settlement
 from chat.models import Conversation, Generation, Message
 from live import doorbell
-from models_admin import fleet
+from models_admin.engines import fleet
 
 TEXT_LIMIT = 200_000  # characters
 TITLE_LENGTH = 60

@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat import picker
-from models_admin import catalogue, fleet
-from models_admin.catalogue import Card, Source
-from models_admin.fleet import DEMO_MODEL
+from models_admin.engines import fleet
+from models_admin.engines.fleet import DEMO_MODEL
+from models_admin.family import catalogue
+from models_admin.family.catalogue import Card, Source
 from models_admin.models import CatalogueModel, Deployment
 
 State = Deployment.State

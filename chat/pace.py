@@ -12,9 +12,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from chat.models import Generation
-from models_admin import fleet
-from models_admin.activity import Activity
+from models_admin.engines import fleet
 from models_admin.models import Deployment, SlotLease
+from models_admin.pages.activity import Activity
 
 State = Generation.State
 MINUTE = 60

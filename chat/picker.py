@@ -14,13 +14,14 @@ from django.utils.translation import gettext as _
 from accounts import rights
 from accounts.models import User
 from chat import cold_models, pace, ready_wishes
-from models_admin import fleet, outlook, warm_words
 from models_admin.backends.capabilities import CAPABILITIES
-from models_admin.catalogue_view import gibibytes
-from models_admin.fleet import DEMO_MODEL
-from models_admin.host_view import moment
+from models_admin.engines import fleet
+from models_admin.engines.fleet import DEMO_MODEL
+from models_admin.loads import outlook, warm_words
+from models_admin.loads.outlook import Look, Outlook, Verdict
 from models_admin.models import Deployment, Measurement
-from models_admin.outlook import Look, Outlook, Verdict
+from models_admin.pages.catalogue_view import gibibytes
+from models_admin.pages.host_view import moment
 
 State = Deployment.State
 LOOKS: Final[dict[Verdict, str]] = {

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from chat.line import Line
 from chat.models import Generation
-from models_admin import circuit
+from models_admin.engines import circuit
+from models_admin.engines.placement import Nowhere, Replica, Wish, place, taken
 from models_admin.models import Deployment
-from models_admin.placement import Nowhere, Replica, Wish, place, taken
 
 
 def replicas(deployments: Sequence[Deployment], in_use: dict[int, int]) -> list[Replica]:

@@ -7,7 +7,7 @@ from functools import partial
 
 from django.db import transaction
 
-from models_admin import messages
+from models_admin.hosts import messages
 
 RUN_GENERATION = "chat.run_generation"
 

@@ -18,7 +18,7 @@ from accounts.models import User
 from chat import bells
 from chat.models import ReadyWish
 from live import doorbell
-from models_admin import fleet
+from models_admin.engines import fleet
 from models_admin.models import CatalogueModel
 
 MOST = 10

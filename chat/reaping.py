@@ -16,7 +16,7 @@ from chat import bells, settlement, stream_log
 from chat.models import Generation
 from live import doorbell
 from live import redis as connections
-from models_admin import fleet
+from models_admin.engines import fleet
 
 log = logging.getLogger(__name__)
 State = Generation.State

@@ -22,10 +22,11 @@ from chat.settlement import Outcome
 from chat.stream_log import ANSWER, THINKING, Log, Writer
 from live import doorbell
 from live import redis as connections
-from models_admin import circuit, fleet, probing
 from models_admin.backends import base
 from models_admin.backends.drivers import make_driver
-from models_admin.secrets import SecretUnreadable
+from models_admin.engines import circuit, fleet
+from models_admin.engines.secrets import SecretUnreadable
+from models_admin.loads import probing
 
 log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 1.0

@@ -26,8 +26,10 @@ from chat.models import Line as LineRow
 from chat.purging import purge
 from chat.waiting import places_in_line, read_line
 from live import doorbell
-from models_admin import fleet, probing, pulling, warm_sweep
+from models_admin.engines import fleet
+from models_admin.loads import probing, warm_sweep
 from models_admin.models import Deployment
+from models_admin.pulls import pulling
 
 log = logging.getLogger(__name__)
 State = Generation.State

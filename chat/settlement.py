@@ -20,7 +20,8 @@ from accounts import ledger, quota
 from chat import bells
 from chat.models import Conversation, Generation, Message, Segment
 from live import doorbell
-from models_admin import fleet, prices
+from models_admin.engines import fleet
+from models_admin.family import prices
 from models_admin.models import RateCard
 
 State = Generation.State

@@ -17,7 +17,8 @@ from django.db import DatabaseError
 from chat import loop_thread, queue, scheduling
 from chat.database import in_database
 from chat.running import Runner
-from models_admin import fleet, host_agent
+from models_admin.agents import host_agent
+from models_admin.engines import fleet
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from chat import cold_models
 from chat.bells import Place, Why
 from chat.line import Entry, Line
 from chat.models import Generation
-from models_admin import fleet, outlook
+from models_admin.engines import fleet
+from models_admin.loads import outlook
 
 State = Generation.State
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models_admin import (
+from models_admin.pages import (
     catalogue_admin,
     deployment_admin,
     engine_admin,

@@ -17,11 +17,13 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.conf import settings
 
-from models_admin import agent, fetching, queue
+from models_admin.agents import agent
 from models_admin.backends.registry import Registries
-from models_admin.launch_orders import LaunchOrder
-from models_admin.pull_orders import PullOrder, StopOrder
-from models_admin.pull_sources import Place
+from models_admin.hosts import queue
+from models_admin.orders.launch_orders import LaunchOrder
+from models_admin.orders.pull_orders import PullOrder, StopOrder
+from models_admin.pulls import fetching
+from models_admin.pulls.pull_sources import Place
 
 
 def _place() -> Place:

@@ -12,7 +12,9 @@ import uvloop
 from celery import shared_task
 from django.db import close_old_connections
 
-from models_admin import first_wishes, loading, runner_queue
+from models_admin.first import first_wishes
+from models_admin.hosts import runner_queue
+from models_admin.loads import loading
 
 T = TypeVar("T")
 

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 from celery import shared_task
 
-from models_admin import pulling, queue
-from models_admin.pull_orders import Told
+from models_admin.hosts import queue
+from models_admin.orders.pull_orders import Told
+from models_admin.pulls import pulling
 
 
 @shared_task(name=queue.REPORT_PULL, acks_late=False)

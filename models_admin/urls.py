@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from models_admin import first_run_view, join_view
+from models_admin.agents import join_view
+from models_admin.first import first_run_view
 
 urlpatterns = [
     # Before the door's set-up link, whose token is longer than a word.

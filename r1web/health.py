@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 
 from live import doorbell
-from models_admin import fleet
+from models_admin.engines import fleet
 
 
 @never_cache

@@ -21,7 +21,7 @@ from chat.api.openai import Completion, Frame, Refused
 from chat.database import in_database
 from chat.generation import Ask, Submitted
 from chat.models import Conversation, Generation
-from models_admin import fleet
+from models_admin.engines import fleet
 
 LEAD = "Bearer "
 View = Callable[Concatenate[HttpRequest, ...], Coroutine[Any, Any, HttpResponseBase]]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from models_admin import gguf
 from models_admin.backends.base import ModelMissing
 from models_admin.backends.hub import Part, Refused, Rules, object_in
+from models_admin.fit import gguf
 
 # The index of R1's 91,991 tensors has 9 MB.
 MAX_JSON_BYTES = 32 * 1024 * 1024

@@ -15,7 +15,7 @@ from models_admin.backends import hub_http
 from models_admin.backends.base import BackendError, BrokeOff
 from models_admin.backends.hub import Rules
 from models_admin.backends.partial_file import PARTIAL, FileWish, PartialFile
-from models_admin.pull_orders import Stage
+from models_admin.orders.pull_orders import Stage
 
 BLOCK_BYTES = 1024 * 1024
 SILENCE_SECONDS = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from accounts.models import User
-from models_admin import first_run
+from models_admin.first import first_run
 
 register = template.Library()
 

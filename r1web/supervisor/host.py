@@ -7,7 +7,7 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-from models_admin.membership import Membership
+from models_admin.hosts.membership import Membership
 from r1web.supervisor import children, join, programs, servers
 from r1web.supervisor.supervise import Supervisor
 from r1web.supervisor.terminal import say, seconds_since_beginning, step

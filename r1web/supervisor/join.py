@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from models_admin import membership
-from models_admin.membership import Membership
+from models_admin.hosts import membership
+from models_admin.hosts.membership import Membership
 from r1web.supervisor import stamps
 from r1web.supervisor.arguments import HOST_FILE, Arguments
 from r1web.supervisor.failure import CannotGoOn

@@ -45,8 +45,8 @@ def runner(site: Site) -> Command:
 def agent(site: Site, queue: str) -> Command:
     """On a machine that joined a site: it takes the orders of its own queue and knows no database."""
     words = [
-        sys.executable, "-m", "celery", "-A", "models_admin.agent_app", "worker", "-P", "threads", "-c", AGENT_TASKS,
-        "-Q", queue, "--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "agent@%h",
+        sys.executable, "-m", "celery", "-A", "models_admin.agents.agent_app", "worker", "-P", "threads",
+        "-c", AGENT_TASKS, "-Q", queue, "--without-gossip", "--without-mingle", "--without-heartbeat", "-n", "agent@%h",
         "--loglevel", "INFO",
     ]  # fmt: skip
     return Command("Agent", words, site.host_environment(), site.logs / "agent.log")

@@ -20,7 +20,7 @@ def end(site: Site) -> None:
     if not any(folder.glob("records/*.json")):
         return
     # Only where something was launched at all: the keeper brings much along.
-    from models_admin import keeper
+    from models_admin.servers import keeper
 
     if not keeper.end_all(folder, seconds=END_SECONDS, patience=PATIENCE_SECONDS):
         say(f"  A server that was launched here runs on: {folder / 'records'} names its process.")

@@ -9,7 +9,7 @@ from django.utils.html import json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from models_admin import warm_words
+from models_admin.loads import warm_words
 
 register = template.Library()
 

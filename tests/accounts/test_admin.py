@@ -19,7 +19,7 @@ from accounts.models import ApiToken, LedgerEntry, QuotaLimit, User
 from chat import generation
 from chat.generation import Ask
 from chat.models import Conversation, Generation, Message
-from models_admin import fleet, secrets
+from models_admin.engines import fleet, secrets
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"

@@ -12,7 +12,7 @@ from django.test import Client
 from accounts import tokens
 from accounts.models import QuotaLimit, User
 from chat.models import Generation
-from models_admin import fleet
+from models_admin.engines import fleet
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
 pytestmark = pytest.mark.django_db(transaction=True)

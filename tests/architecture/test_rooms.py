@@ -59,7 +59,7 @@ def test_no_room_has_a_drawer_for_everything() -> None:
 
 def test_every_task_that_is_sent_is_registered() -> None:
     from chat import queue
-    from models_admin import queue as host_queue
+    from models_admin.hosts import queue as host_queue
     from r1web.celery import app
 
     app.loader.import_default_modules()

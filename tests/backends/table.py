@@ -10,7 +10,7 @@ from django.utils import translation
 
 from models_admin.backends.contract import PROMISES
 from models_admin.backends.drivers import DRIVERS
-from models_admin.promise_words import PROMISE_WORDS
+from models_admin.engines.promise_words import PROMISE_WORDS
 from tests.backends.contract_runs import BENCHES, Seen, contract_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from models_admin import secrets
+from models_admin.engines import secrets
 from models_admin.models import CatalogueModel, Deployment, Engine
 from tests.running_engines import KEY, RunningEngine, free_port
 

@@ -9,7 +9,7 @@ import pytest
 from models_admin.backends.base import Loads, Pulls
 from models_admin.backends.contract import PROMISES
 from models_admin.backends.drivers import DRIVERS
-from models_admin.promise_words import PROMISE_WORDS
+from models_admin.engines.promise_words import PROMISE_WORDS
 from tests.backends import table
 from tests.backends.contract_runs import BENCHES, contract_of, contract_of_real
 from tests.running_engines import RunningEngine

@@ -13,9 +13,9 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import User
-from models_admin import engine_facts
+from models_admin.engines import engine_facts
+from models_admin.loads.probing import Prober
 from models_admin.models import CatalogueModel, Deployment, Engine, EngineChange
-from models_admin.probing import Prober
 from tests import recorded_rules, running_engines
 from tests.recorded_engine import Replay, Rule, playing
 

@@ -11,7 +11,8 @@ from asgiref.sync import sync_to_async
 from django.core.management import call_command
 from django.test import Client
 
-from models_admin import fleet, probing
+from models_admin.engines import fleet
+from models_admin.loads import probing
 from models_admin.models import Deployment, Engine
 from tests import running_engines
 from tests.running_engines import RunningEngine, free_port

@@ -14,8 +14,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from models_admin import fleet, probing, secrets
 from models_admin.backends.base import Health, Overloaded
+from models_admin.engines import fleet, secrets
+from models_admin.loads import probing
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 from tests import recorded_rules
 from tests.backends.asking import until

@@ -7,7 +7,7 @@ import pytest
 
 from accounts.models import User
 from chat.generation import Ask
-from models_admin import fleet
+from models_admin.engines import fleet
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
 

@@ -14,8 +14,8 @@ from chat import claiming, generation, scheduling, settlement
 from chat.generation import Ask, Submitted
 from chat.models import Conversation, Generation
 from chat.settlement import Outcome
-from models_admin import circuit, fleet
-from models_admin.models import Deployment, Engine, Worker
+from models_admin.engines import circuit, fleet
+from models_admin.models import Deployment, Engine, SlotLease, Worker
 
 Make = Callable[..., Ask]
 DONE = Outcome(state="done", reason="", thinking="", text="46", last_seq=1, answer_tokens=1)
@@ -65,7 +65,7 @@ def test_a_conversation_goes_back_to_where_it_was(
     assert where(first) == [second.pk]
     answered(first, worker)
     Generation.objects.filter(user=holder).update(deployment=second)
-    fleet.SlotLease.objects.filter(deployment=deployment).update(deployment=second)
+    SlotLease.objects.filter(deployment=deployment).update(deployment=second)
     then = generation.submit(person, ask(conversation=first.conversation))
     scheduling.release_what_can_run()
     assert where(then) == [second.pk], "its prefix is in that cache, though the other one is idle"

@@ -15,7 +15,7 @@ from chat import checkpointing, claiming, errors, generation, scheduling, settle
 from chat.generation import Ask, Submitted
 from chat.models import Generation, Message
 from chat.settlement import Outcome
-from models_admin import fleet
+from models_admin.engines import fleet
 from models_admin.models import Deployment, SlotLease
 
 pytestmark = [pytest.mark.concurrent, pytest.mark.django_db(transaction=True)]

@@ -16,9 +16,9 @@ from chat import checkpointing, claiming, errors, generation, history, reaping, 
 from chat.generation import Ask
 from chat.models import Conversation, Generation, Message, Segment
 from chat.settlement import Outcome
-from models_admin import fleet
+from models_admin.engines import fleet
+from models_admin.engines.secrets import SecretUnreadable
 from models_admin.models import Deployment, SlotLease, Worker
-from models_admin.secrets import SecretUnreadable
 
 Make = Callable[..., Ask]
 DONE = Outcome(state="done", reason="", thinking="so", text="46", last_seq=2, thinking_tokens=1, answer_tokens=1)

@@ -10,9 +10,9 @@ from django.test import Client
 from django.utils.timezone import now
 
 from accounts.models import User
-from models_admin import hosts
-from models_admin.inventory import GpuCard, Inventory
-from models_admin.memory_fit import GIB
+from models_admin.fit.memory_fit import GIB
+from models_admin.hosts import hosts
+from models_admin.hosts.inventory import GpuCard, Inventory
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host, StoredArtifact
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"

@@ -12,7 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import translation
 
-from models_admin import artifacts
+from models_admin.family import artifacts
 from models_admin.models import Artifact, CatalogueModel
 from tests.accounts.racing import race
 from tests.models_admin import gguf_files

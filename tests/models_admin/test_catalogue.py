@@ -11,8 +11,8 @@ from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin import catalogue
-from models_admin.catalogue import Card, cards, find
+from models_admin.family import catalogue
+from models_admin.family.catalogue import Card, cards, find
 
 TAGS = ("1.5b", "7b", "8b", "14b", "32b", "70b", "671b")
 # Bytes of cache per token at 16 bit, published for each architecture.

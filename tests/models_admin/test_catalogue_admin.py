@@ -13,9 +13,10 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import User
-from models_admin import fleet, hosts
-from models_admin.inventory import GpuCard, GpuProcess, Inventory
-from models_admin.memory_fit import GIB
+from models_admin.engines import fleet
+from models_admin.fit.memory_fit import GIB
+from models_admin.hosts import hosts
+from models_admin.hosts.inventory import GpuCard, GpuProcess, Inventory
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host
 from tests.models_admin.registry_server import RegistryServer, manifest, registry_server
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from models_admin import gguf
 from models_admin.backends import download
 from models_admin.backends.base import ModelMissing, Unreachable
 from models_admin.backends.hub import Refused, Rules
+from models_admin.fit import gguf
 from tests.models_admin import gguf_files
 from tests.models_admin.file_server import FileServer, serving
 from tests.running_engines import smollm2

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from models_admin import expected_memory, fleet
-from models_admin.memory_fit import GIB
+from models_admin.engines import fleet
+from models_admin.family import expected_memory
+from models_admin.fit.memory_fit import GIB
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
 pytestmark = pytest.mark.django_db

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from models_admin import fetching, pull_sources
 from models_admin.backends import fetch as fetching_files
 from models_admin.backends.registry import Registries
-from models_admin.pull_orders import End, PullOrder, StopOrder, Told, Wanted
-from models_admin.pull_sources import Place
+from models_admin.orders.pull_orders import End, PullOrder, StopOrder, Told, Wanted
+from models_admin.pulls import fetching, pull_sources
+from models_admin.pulls.pull_sources import Place
 from tests.models_admin.model_server import COMMIT, ModelServer, content, serving
 from tests.processes import until_async
 

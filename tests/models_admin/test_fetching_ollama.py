@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from models_admin import fetching
-from models_admin.pull_orders import PullOrder, StopOrder, Told, Wanted
-from models_admin.pull_sources import Place
+from models_admin.orders.pull_orders import PullOrder, StopOrder, Told, Wanted
+from models_admin.pulls import fetching
+from models_admin.pulls.pull_sources import Place
 from tests.models_admin.ollama_server import LAYERS, OllamaServer, serving, steps
 from tests.processes import until_async
 

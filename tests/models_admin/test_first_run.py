@@ -13,10 +13,10 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Invitation, QuotaLimit, User
-from models_admin import pulling
-from models_admin.inventory import FoundEngine
+from models_admin.hosts.inventory import FoundEngine
 from models_admin.models import Deployment, Engine, FirstRun, PullJob
-from models_admin.pull_orders import End, Step
+from models_admin.orders.pull_orders import End, Step
+from models_admin.pulls import pulling
 from r1web.celery import app
 from tests.models_admin import ollama_server
 from tests.models_admin.ollama_server import OllamaServer

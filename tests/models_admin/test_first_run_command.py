@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import QuotaLimit
-from models_admin import fleet
-from models_admin.inventory import FoundEngine
+from models_admin.engines import fleet
+from models_admin.hosts.inventory import FoundEngine
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, FirstRun, PullJob
 from tests.models_admin import ollama_server
 from tests.models_admin.ollama_server import OllamaServer

@@ -12,9 +12,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils.translation import override
 
-from models_admin import memory_words
-from models_admin.memory_fit import GIB, MIB, ForeignProcess, Gpu
+from models_admin.fit.memory_fit import GIB, MIB, ForeignProcess, Gpu
 from models_admin.models import Deployment
+from models_admin.pages import memory_words
 from tests import recorded_rules, running_engines
 from tests.models_admin import gguf_files
 from tests.models_admin.file_server import FileServer, serving

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models_admin import gguf
-from models_admin.shape_reading import NoShape, from_gguf
+from models_admin.fit import gguf
+from models_admin.fit.shape_reading import NoShape, from_gguf
 from tests.models_admin import gguf_files
 from tests.models_admin.gguf_files import field, header, model, tensor, text
 from tests.running_engines import MODEL, smollm2

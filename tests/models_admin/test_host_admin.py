@@ -12,8 +12,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from models_admin import fleet, hosts
-from models_admin.inventory import FoundEngine, GpuCard, GpuProcess, Inventory, Program
+from models_admin.engines import fleet
+from models_admin.hosts import hosts
+from models_admin.hosts.inventory import FoundEngine, GpuCard, GpuProcess, Inventory, Program
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host
 
 pytestmark = pytest.mark.django_db

@@ -15,10 +15,11 @@ import msgspec
 import pytest
 from django.utils import timezone
 
-from models_admin import fleet, hosts, inventory
-from models_admin.inspection import PROGRAMS_SECONDS, Inspector
-from models_admin.installed import Installed
-from models_admin.inventory import Inventory, Program
+from models_admin.agents.inspection import PROGRAMS_SECONDS, Inspector
+from models_admin.engines import fleet
+from models_admin.hosts import hosts, inventory
+from models_admin.hosts.installed import Installed
+from models_admin.hosts.inventory import Inventory, Program
 from models_admin.models import Host
 from tests.models_admin.nvml_stand_in import GIB, NoNvml, NvmlStandIn
 from tests.recorded_engine import playing

@@ -23,11 +23,14 @@ from django.utils import timezone
 from accounts.models import User
 from chat.database import in_database
 from live.mailbox import MOST_BYTES, MOST_LETTERS, Mailbox
-from models_admin import deploying, engine_keys, fleet, host_words, joining
-from models_admin.agent_words import Letter, Reporter
-from models_admin.host_access import Upkeep
-from models_admin.inventory import Inventory
-from models_admin.membership import Membership
+from models_admin.agents import host_words, joining
+from models_admin.agents.agent_words import Letter, Reporter
+from models_admin.agents.host_access import Upkeep
+from models_admin.engines import fleet
+from models_admin.hosts import engine_keys
+from models_admin.hosts.inventory import Inventory
+from models_admin.hosts.membership import Membership
+from models_admin.loads import deploying
 from models_admin.models import (
     Artifact,
     AuditEntry,
@@ -39,7 +42,7 @@ from models_admin.models import (
     PullJob,
     StoredArtifact,
 )
-from models_admin.pull_orders import End, Step, Told
+from models_admin.orders.pull_orders import End, Step, Told
 from r1web.supervisor import redis_server
 from tests.processes import until, until_async
 from tests.running_engines import free_port

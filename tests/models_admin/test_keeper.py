@@ -22,11 +22,11 @@ import msgspec
 import psutil
 import pytest
 
-from models_admin import warm_words
-from models_admin.keeper import TELL_END_TIMES, Keeper, Pauses, end_all, note
-from models_admin.keeper_life import cancelled
-from models_admin.launch_orders import LaunchOrder, Server, ServerWord
-from models_admin.server_log import MAX_BYTES
+from models_admin.loads import warm_words
+from models_admin.orders.launch_orders import LaunchOrder, Server, ServerWord
+from models_admin.servers.keeper import TELL_END_TIMES, Keeper, Pauses, end_all, note
+from models_admin.servers.keeper_life import cancelled
+from models_admin.servers.server_log import MAX_BYTES
 from tests.processes import ROOT, until_async
 from tests.running_engines import MODEL, free_port
 
@@ -36,7 +36,7 @@ QUICK = Pauses(look=0.05, tell=0.2, first_restart=0.01, longest_restart=0.02, pa
 KEEPER = """
 import asyncio, sys
 from pathlib import Path
-from models_admin.keeper import Keeper, Pauses
+from models_admin.servers.keeper import Keeper, Pauses
 
 async def report(words):
     print(words[0].stage, flush=True)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin import launch_flags, launch_programs
-from models_admin.launch_flags import ALLOWED, FlagRefused
-from models_admin.launch_orders import Server
-from models_admin.launch_programs import LaunchRefused
+from models_admin.orders.launch_orders import Server
+from models_admin.servers import launch_flags, launch_programs
+from models_admin.servers.launch_flags import ALLOWED, FlagRefused
+from models_admin.servers.launch_programs import LaunchRefused
 
 R1_32B = "deepseek-ai/DeepSeek-R1-Distill-Qwen-32B"
 KEY = "0123456789e5"

@@ -10,11 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin import gpus
-from models_admin.memory_fit import GIB, Candidate, CannotReckon, Fit, ForeignProcess, Gpu, Verdict, fit, next_that_fits
-from models_admin.memory_split import kv_per_rank, tensor_parallel_sizes
-from models_admin.model_shape import Mla, Shape
-from models_admin.shape_reading import NoShape, Weights, from_config, from_index
+from models_admin.fit import gpus
+from models_admin.fit.memory_fit import (
+    GIB,
+    Candidate,
+    CannotReckon,
+    Fit,
+    ForeignProcess,
+    Gpu,
+    Verdict,
+    fit,
+    next_that_fits,
+)
+from models_admin.fit.memory_split import kv_per_rank, tensor_parallel_sizes
+from models_admin.fit.model_shape import Mla, Shape
+from models_admin.fit.shape_reading import NoShape, Weights, from_config, from_index
 
 QWEN_1_5B = Shape(28, 12, 2, 128, 128, 1536, 151936, 131072, feed_forward=8960)
 QWEN_7B = Shape(28, 28, 4, 128, 128, 3584, 152064, 131072, feed_forward=18944)

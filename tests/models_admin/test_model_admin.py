@@ -11,10 +11,11 @@ from django.test import Client
 from django.utils.timezone import now
 
 from accounts.models import LedgerEntry, User
-from models_admin import pulling, warming
-from models_admin.memory_fit import GIB
+from models_admin.fit.memory_fit import GIB
+from models_admin.loads import warming
 from models_admin.models import AuditEntry, Deployment, Host, Launch, Measurement, Pin, PullJob, RateCard
-from models_admin.pull_orders import End, Step
+from models_admin.orders.pull_orders import End, Step
+from models_admin.pulls import pulling
 from tests.models_admin.machines import deployed, files, host, signed_in, stored, text
 
 pytestmark = pytest.mark.django_db

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from models_admin import fleet, pulling
-from models_admin.memory_fit import GIB
+from models_admin.engines import fleet
+from models_admin.fit.memory_fit import GIB
 from models_admin.models import Artifact, AuditEntry, CatalogueModel, Deployment, Measurement, Pin, PullJob
-from models_admin.pull_orders import End
+from models_admin.orders.pull_orders import End
+from models_admin.pulls import pulling
 from tests.models_admin.machines import deployed, files, host, stored
 
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from models_admin import deploying, fleet, hosts, warm_sweep
-from models_admin.inventory import Inventory
+from models_admin.engines import fleet
+from models_admin.hosts import hosts
+from models_admin.hosts.inventory import Inventory
+from models_admin.loads import deploying, warm_sweep
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin.placement import Nowhere, Replica, Why, Wish, place, taken
+from models_admin.engines.placement import Nowhere, Replica, Why, Wish, place, taken
 
 IDLE, BUSY, FULL = Replica(1, 4, 0), Replica(2, 4, 3), Replica(3, 4, 4)
 RESTING, TRIED = Replica(6, 4, 0, is_resting=True, is_on_trial=True), Replica(7, 4, 0, is_on_trial=True)

@@ -12,11 +12,13 @@ from django.test import Client
 from django.utils.timezone import now
 
 from accounts.models import User
-from models_admin import hosts, pulling, warming
-from models_admin.inventory import GpuCard, Inventory, Program
-from models_admin.memory_fit import GIB
+from models_admin.fit.memory_fit import GIB
+from models_admin.hosts import hosts
+from models_admin.hosts.inventory import GpuCard, Inventory, Program
+from models_admin.loads import warming
 from models_admin.models import Artifact, AuditEntry, Deployment, PullJob
-from models_admin.pull_orders import Step
+from models_admin.orders.pull_orders import Step
+from models_admin.pulls import pulling
 from tests.models_admin.machines import deployed, files, host, signed_in, stored, text
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin import prices
+from models_admin.family import prices
 from models_admin.models import PriceRow
 
 KIND = "deepseek"

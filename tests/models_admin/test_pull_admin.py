@@ -7,9 +7,10 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts.models import User
-from models_admin import fleet, pulling
+from models_admin.engines import fleet
 from models_admin.models import Artifact, AuditEntry, CatalogueModel, PullJob
-from models_admin.pull_orders import End, Step
+from models_admin.orders.pull_orders import End, Step
+from models_admin.pulls import pulling
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 LIST = "/admin/models_admin/pulljob/"

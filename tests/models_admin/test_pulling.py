@@ -8,10 +8,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from models_admin import fleet, pull_plan, pulling
+from models_admin.engines import fleet
+from models_admin.hosts import pull_plan
 from models_admin.models import Artifact, AuditEntry, CatalogueModel, Engine, Host, PullJob, StoredArtifact
-from models_admin.pull_orders import End, Step
-from models_admin.pulling import PullError
+from models_admin.orders.pull_orders import End, Step
+from models_admin.pulls import pulling
+from models_admin.pulls.pulling import PullError
 from tests.accounts.racing import race
 
 GOOD = End("success", verified=True, path="/models/x", bytes=100)

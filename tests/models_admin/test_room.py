@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin.room import Card, Need, NoRoom, Resident, Room, Why, make_room, without
+from models_admin.loads.room import Card, Need, NoRoom, Resident, Room, Why, make_room, without
 
 GIB = 1 << 30
 OLD, MIDDLE, NEW = (Resident(number, 10 * GIB, used_at=number) for number in (1, 2, 3))

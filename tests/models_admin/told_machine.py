@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from models_admin import fleet, hosts
-from models_admin.inventory import FoundEngine, GpuCard, Inventory, Program
+from models_admin.engines import fleet
+from models_admin.hosts import hosts
+from models_admin.hosts.inventory import FoundEngine, GpuCard, Inventory, Program
 from models_admin.models import Engine
 
 GIB, GB = 2**30, 10**9

@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from accounts.models import Group, User
 from chat.models import Generation
-from models_admin import fleet, hosts
-from models_admin.inventory import GpuCard, GpuProcess, Inventory
+from models_admin.engines import fleet
+from models_admin.hosts import hosts
+from models_admin.hosts.inventory import GpuCard, GpuProcess, Inventory
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, Host, Pin
 
 pytestmark = pytest.mark.django_db

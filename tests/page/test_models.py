@@ -9,8 +9,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from models_admin import fleet
-from models_admin.catalogue import cards
+from models_admin.engines import fleet
+from models_admin.family.catalogue import cards
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
 pytestmark = pytest.mark.django_db

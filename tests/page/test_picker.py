@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.models import Generation
-from models_admin import hosts
-from models_admin.inventory import GpuCard, Inventory
+from models_admin.hosts import hosts
+from models_admin.hosts.inventory import GpuCard, Inventory
 from models_admin.models import (
     Artifact,
     CatalogueModel,

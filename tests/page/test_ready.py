@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.models import Group, User
 from chat import scheduling
 from chat.models import ReadyWish
-from models_admin import fleet
+from models_admin.engines import fleet
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Group, User
 from chat.models import Conversation, Generation, Message
-from models_admin import fleet
+from models_admin.engines import fleet
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
 pytestmark = pytest.mark.django_db

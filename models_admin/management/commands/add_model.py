@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from models_admin import artifacts
-from models_admin.artifacts import Added, AddError, Checked
+from models_admin.family import artifacts
+from models_admin.family.artifacts import Added, AddError, Checked
 from models_admin.models import Artifact
 
 

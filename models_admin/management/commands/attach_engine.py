@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from models_admin.attach import AttachError, Attachment, attach
-from models_admin.key_file import read_key
-from models_admin.secrets import SecretUnreadable
+from models_admin.engines.key_file import read_key
+from models_admin.engines.secrets import SecretUnreadable
+from models_admin.loads.attach import AttachError, Attachment, attach
 
 
 class Command(BaseCommand):

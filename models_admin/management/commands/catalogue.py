@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils.translation import gettext as _
 
-from models_admin import catalogue
-from models_admin.catalogue import Card
+from models_admin.family import catalogue
+from models_admin.family.catalogue import Card
 
 
 class Command(BaseCommand):

@@ -13,10 +13,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from accounts import limit_presets
-from models_admin import first_found, first_run, first_wishes, first_words, fleet, hosts
-from models_admin.first_models import Wish
-from models_admin.first_run import FirstRunError, Step
-from models_admin.inspection import Inspector
+from models_admin.agents.inspection import Inspector
+from models_admin.engines import fleet
+from models_admin.first import first_found, first_run, first_wishes, first_words
+from models_admin.first.first_models import Wish
+from models_admin.first.first_run import FirstRunError, Step
+from models_admin.hosts import hosts
 
 NAMES = [preset.name for preset in limit_presets.PRESETS]
 

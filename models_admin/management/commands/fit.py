@@ -10,13 +10,16 @@ import psutil
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from models_admin import fit_table, gpus, measured_memory, memory_fit, memory_sources, memory_words
-from models_admin.expected_memory import Comparison
-from models_admin.memory_fit import GIB, KV_BYTES, USUAL_CONTEXT, CannotReckon, Fit, Gpu, Share, Verdict
-from models_admin.memory_sources import SourceError, Subject
-from models_admin.memory_split import tensor_parallel_sizes
+from models_admin.engines.secrets import SecretUnreadable
+from models_admin.family import fit_table, memory_sources
+from models_admin.family.expected_memory import Comparison
+from models_admin.family.memory_sources import SourceError, Subject
+from models_admin.fit import gpus, memory_fit
+from models_admin.fit.memory_fit import GIB, KV_BYTES, USUAL_CONTEXT, CannotReckon, Fit, Gpu, Share, Verdict
+from models_admin.fit.memory_split import tensor_parallel_sizes
+from models_admin.loads import measured_memory
 from models_admin.models import Deployment
-from models_admin.secrets import SecretUnreadable
+from models_admin.pages import memory_words
 
 MOST_GPUS = 64
 MOST_GIB = 4_096

@@ -9,9 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from models_admin import host_rows, joining
-from models_admin.host_rows import HostRow
-from models_admin.joining import JoinError
+from models_admin.agents import joining
+from models_admin.agents.joining import JoinError
+from models_admin.hosts import host_rows
+from models_admin.hosts.host_rows import HostRow
 from models_admin.models import Host
 
 

@@ -15,23 +15,15 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from models_admin import (
-    artifacts,
-    deploying,
-    fleet,
-    launch_form,
-    model_lookup,
-    model_report,
-    model_verbs,
-    plan_view,
-    pull_words,
-    warm_words,
-    warming,
-)
-from models_admin.following import Follower, TooLong
-from models_admin.model_report import Report
+from models_admin.engines import fleet
+from models_admin.family import artifacts
+from models_admin.loads import deploying, warm_words, warming
 from models_admin.models import Artifact, Deployment, Host, PullJob
-from models_admin.plan_view import Wish
+from models_admin.pages import launch_form, model_lookup, model_report, model_verbs, plan_view
+from models_admin.pages.following import Follower, TooLong
+from models_admin.pages.model_report import Report
+from models_admin.pages.plan_view import Wish
+from models_admin.pulls import pull_words
 
 OF_PULLS = ("pause", "resume", "cancel", "retry")
 OF_DEPLOYMENTS = ("warm", "unload", "pin", "unpin", "measure")

@@ -15,9 +15,9 @@ from models_admin.backends.base import Endpoint
 from models_admin.backends.contract import Result
 from models_admin.backends.drivers import DRIVERS
 from models_admin.backends.http_client import base_of
-from models_admin.engine_report import About, EngineReport, NoEngine
-from models_admin.key_file import read_key
-from models_admin.promise_words import PROMISE_WORDS
+from models_admin.engines.engine_report import About, EngineReport, NoEngine
+from models_admin.engines.key_file import read_key
+from models_admin.engines.promise_words import PROMISE_WORDS
 
 SIGNS = {"kept": "✓", "broken": "✗", "not possible": "–", "not here": "·"}
 

@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from models_admin import secrets
+from models_admin.engines import secrets
 from models_admin.models import Engine, Host
 
 

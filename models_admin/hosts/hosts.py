@@ -1,0 +1,59 @@
+"""What the site knows of its hosts: each agent's last word, and who has fallen silent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from models_admin.engines import engine_address, fleet
+from models_admin.hosts import inventory
+from models_admin.hosts.inventory import LOOK_SECONDS, FoundEngine, Inventory
+from models_admin.models import Host
+
+GONE_SECONDS = 30
+assert GONE_SECONDS >= 3 * LOOK_SECONDS
+
+
+def note(host_name: str, told: Inventory) -> None:
+    """Keep an agent's word. A host that nobody knows any more stays unknown."""
+    Host.objects.filter(name=host_name).update(inventory=inventory.to_json(told), seen_at=Now())
+
+
+def note_local(told: Inventory) -> None:
+    note(fleet.local_host().name, told)
+
+
+def with_silence() -> QuerySet[Host]:
+    """All hosts, each with `is_gone`: it has spoken once and not for 30 s, by the database's clock.
+
+    One that never spoke is not gone, but new, or has no agent.
+    """
+    is_gone = Case(When(_is_silent(), then=Value(True)), default=Value(False), output_field=BooleanField())
+    return Host.objects.annotate(is_gone=is_gone).order_by("pk")
+
+
+def gone() -> QuerySet[Host]:
+    """Those that have spoken once, and not for 30 s."""
+    return Host.objects.filter(_is_silent())
+
+
+def _is_silent() -> Q:
+    return Q(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS))
+
+
+def seen(host: Host) -> Inventory | None:
+    """Its agent's last word."""
+    return inventory.from_json(host.inventory)
+
+
+def not_attached(host: Host) -> list[FoundEngine]:
+    """What answers on that machine and is no engine of it here yet."""
+    told = seen(host)
+    known = {_place(engine.base_url) for engine in host.engines.all()}
+    return [each for each in (told.engines if told else ()) if _place(each.url) not in known]
+
+
+def _place(url: str) -> str:
+    return (engine_address.one_form(url) or url).replace("://localhost:", "://127.0.0.1:")
