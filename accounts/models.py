@@ -84,6 +84,7 @@ class ApiToken(models.Model):
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
     keeps_conversations = models.BooleanField(_("keeps conversations"), default=False)
+    is_background = models.BooleanField(_("may wait longer"), default=False)
 
     class Meta:
         verbose_name = _("API token")
@@ -94,7 +95,11 @@ class ApiToken(models.Model):
 
 
 class QuotaLimit(models.Model):
-    """An amount of one unit that a subject may use in a window. No row = no limit."""
+    """An amount of one unit that a subject may use in a window. No row = no limit.
+
+    It applies from `starts_at` to `ends_at` (null: open). For its subject a row with `is_grant` adds its amount to the
+    limits of the same unit, window and model instead of limiting. `running` has no window: what runs now is counted.
+    """
 
     class SubjectKind(models.TextChoices):
         USER = "user", _("user")
@@ -106,6 +111,8 @@ class QuotaLimit(models.Model):
         GPU_MS = "gpu_ms", _("GPU milliseconds")
         OUTPUT_TOKENS = "output_tokens", _("output tokens")
         REQUESTS = "requests", _("requests")
+        COST_MICRO = "cost_micro", _("money in millionths")
+        RUNNING = "running", _("running at once")
 
     class Window(models.TextChoices):
         HOUR = "hour", _("hour")
@@ -120,6 +127,10 @@ class QuotaLimit(models.Model):
     window = models.CharField(max_length=10, choices=Window)
     time_zone = models.CharField(max_length=50, default="UTC")
     amount = models.BigIntegerField()
+    is_grant = models.BooleanField(_("adds to the limit"), default=False)
+    starts_at = models.DateTimeField(_("from"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("until"), null=True, blank=True)
+    note = models.CharField(_("note"), max_length=300, blank=True, default="")
 
     class Meta:
         constraints = [
@@ -184,11 +195,43 @@ class Reservation(models.Model):
         ]
 
 
+class QuotaRequest(models.Model):
+    """A person asks for more of a limit; `usage` is what he had used when he asked, as the admin reads it."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        GRANTED = "granted", _("granted")
+        REFUSED = "refused", _("refused")
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="quota_requests", verbose_name=_("user"))
+    limit = models.ForeignKey(QuotaLimit, models.CASCADE, related_name="requests", verbose_name=_("limit"))
+    reason = models.CharField(_("reason"), max_length=500, blank=True, default="")
+    usage = models.JSONField(default=dict)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
+    granted = models.ForeignKey(QuotaLimit, models.SET_NULL, null=True, related_name="+", editable=False)
+    created_at = models.DateTimeField(_("asked"), auto_now_add=True)
+    closed_at = models.DateTimeField(null=True, editable=False)
+    closed_by = models.CharField(max_length=150, blank=True, default="", editable=False)
+
+    class Meta:
+        verbose_name = _("request for more")
+        verbose_name_plural = _("requests for more")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "limit"], condition=Q(state="open"), name="quotarequest_one_open_per_limit"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.limit}"
+
+
 class LedgerEntry(models.Model):
     """One segment's use of the box. Append only; no foreign keys, so it outlives everything it names.
 
     `key` is "<generation>/<segment>/<kind>": billing twice is impossible, not unlikely.
-    Durations are milliseconds, money is in millionths of `currency`.
+    Durations are milliseconds, money is in millionths of `currency`, by the price row that was valid then.
+    `unsent_thinking_tokens` are those of earlier turns that were not sent back.
     """
 
     key = models.CharField(max_length=120, unique=True)
@@ -211,6 +254,9 @@ class LedgerEntry(models.Model):
     gpu_ms_measured = models.BigIntegerField(default=0)
     cost_micro = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3, blank=True)
+    deployment_id = models.BigIntegerField(null=True)
+    price_row_id = models.BigIntegerField(null=True)
+    unsent_thinking_tokens = models.IntegerField(default=0)
 
     class Meta:
         verbose_name = _("ledger entry")
@@ -222,3 +268,41 @@ class LedgerEntry(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError("The ledger is append only; write a correcting entry.")
+
+
+class UsageDay(models.Model):
+    """The ledger rolled up: a person's use of a model in a day (UTC), from one kind of door.
+
+    Tokens, milliseconds, and money in millionths of `currency`.
+    """
+
+    day = models.DateField()
+    ledger_id = models.UUIDField()
+    model_key = models.CharField(max_length=200)
+    source = models.CharField(max_length=10)
+    requests = models.BigIntegerField(default=0)
+    prompt_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    thinking_tokens = models.BigIntegerField(default=0)
+    answer_tokens = models.BigIntegerField(default=0)
+    unsent_thinking_tokens = models.BigIntegerField(default=0)
+    waiting_ms = models.BigIntegerField(default=0)
+    gpu_ms_charged = models.BigIntegerField(default=0)
+    gpu_ms_measured = models.BigIntegerField(default=0)
+    cost_micro = models.BigIntegerField(default=0)
+    currency = models.CharField(max_length=3, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ledger_id", "day", "model_key", "source", "currency"], name="usageday_one_per_person_and_model"
+            ),
+        ]
+        indexes = [models.Index(fields=["day"], name="usageday_by_day")]
+
+
+class UsageMark(models.Model):
+    """How far the ledger is rolled up: the last entry's id."""
+
+    name = models.CharField(max_length=20, unique=True)
+    ledger_entry_id = models.BigIntegerField(default=0)

@@ -84,6 +84,9 @@ class Generation(models.Model):
     """One wish for an answer. Its moves are guarded updates in `generation` and `scheduling`; nobody calls save().
 
     `attempt` fences: every write of a runner names the attempt it was given. Times are the database's.
+
+    `estimate_gpu_ms` is what it was expected to cost when asked, `gpu_ms` what it is charged so far (all attempts), by
+    the rates (µs per token) fixed at release. `told_low_ms` and `told_high_ms` are the wait that was told first.
     """
 
     class State(models.TextChoices):
@@ -100,6 +103,7 @@ class Generation(models.Model):
         INTERACTIVE = "interactive"
         SCRIPT = "script"
         BACKGROUND = "background"
+        IDLE = "idle"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
@@ -118,7 +122,14 @@ class Generation(models.Model):
     attempt = models.PositiveIntegerField(_("attempt"), default=0)
     worker = models.ForeignKey(Worker, models.SET_NULL, null=True)
     deployment = models.ForeignKey(Deployment, models.SET_NULL, null=True, verbose_name=_("deployment"))
+    wants_answer = models.BooleanField(default=False)
     estimate_gpu_ms = models.BigIntegerField(default=0)
+    estimate_tokens = models.PositiveIntegerField(default=0)
+    gpu_ms = models.BigIntegerField(default=0)
+    prefill_us = models.PositiveIntegerField(default=0)
+    decode_us = models.PositiveIntegerField(default=0)
+    told_low_ms = models.BigIntegerField(null=True)
+    told_high_ms = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)
     released_at = models.DateTimeField(_("released"), null=True)
     started_at = models.DateTimeField(_("started"), null=True)
@@ -163,7 +174,10 @@ class Generation(models.Model):
 
 
 class Segment(models.Model):
-    """One attempt at a generation on one deployment, with what it used."""
+    """One attempt at a generation on one deployment, with what it used.
+
+    `text_from` and `thinking_from` are the characters that earlier attempts had written.
+    """
 
     generation = models.ForeignKey(Generation, models.CASCADE, related_name="segments")
     attempt = models.PositiveIntegerField()
@@ -173,6 +187,8 @@ class Segment(models.Model):
     thinking_tokens = models.PositiveIntegerField(default=0)
     answer_tokens = models.PositiveIntegerField(default=0)
     gpu_ms = models.BigIntegerField(default=0)
+    text_from = models.PositiveIntegerField(default=0)
+    thinking_from = models.PositiveIntegerField(default=0)
     finish = models.CharField(max_length=40)
 
     class Meta:
@@ -193,10 +209,33 @@ class ReadyWish(models.Model):
         constraints = [models.UniqueConstraint(fields=["user", "model_key"], name="readywish_one_per_model")]
 
 
+class LengthSeen(models.Model):
+    """How long answers of a model were, for a person (null: for everybody), by `think`: a moving mean of tokens.
+
+    `spread` is the moving mean of the distance from it, `seen` how many answers went in.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
+    model_key = models.CharField(max_length=200)
+    think = models.CharField(max_length=10)
+    tokens = models.FloatField()
+    spread = models.FloatField(default=0)
+    seen = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "model_key", "think"], name="lengthseen_one_per_person_and_model"),
+            models.UniqueConstraint(
+                fields=["model_key", "think"], condition=Q(user__isnull=True), name="lengthseen_one_per_model"
+            ),
+        ]
+
+
 class Line(models.Model):
-    """Who leads the line: a lease by the database's clock, with `term` as fence."""
+    """Who leads the line: a lease by the database's clock, with `term` as fence. `tags` is its memory, saved."""
 
     name = models.CharField(max_length=20, unique=True)
     leader = models.UUIDField(null=True)
     term = models.PositiveIntegerField(default=0)
     until = models.DateTimeField(null=True)
+    tags = models.JSONField(default=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -18,6 +19,8 @@ class CatalogueModel(models.Model):
     # DeepSeek recommends 0.6 and 0.95 for R1; engines' own defaults differ from each other.
     temperature = models.FloatField(_("temperature"), default=0.6)
     top_p = models.FloatField(_("top-p"), default=0.95)
+    is_restricted = models.BooleanField(_("only for those listed"), default=False)
+    thinking_budget = models.PositiveIntegerField(_("thinking budget (tokens)"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("model")
@@ -25,6 +28,45 @@ class CatalogueModel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ModelAccess(models.Model):
+    """What a group or a person may do with a model: see it, wait for it while it is warm, or have it loaded.
+
+    A restricted model is for those listed only; for others a row takes something away. A person's own row counts
+    before his group's. `thinking_budget` (tokens) is this group's, in place of the model's.
+    """
+
+    class May(models.TextChoices):
+        NOTHING = "nothing", _("not see it")
+        SEE = "see", _("see it")
+        USE = "use", _("ask it while it is warm")
+        LOAD = "load", _("ask it and have it loaded")
+
+    model = models.ForeignKey(CatalogueModel, models.CASCADE, related_name="access", verbose_name=_("model"))
+    group = models.ForeignKey(
+        "accounts.Group", models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("group")
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+", verbose_name=_("user")
+    )
+    may = models.CharField(_("may"), max_length=10, choices=May, default=May.LOAD)
+    thinking_budget = models.PositiveIntegerField(_("thinking budget (tokens)"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("access")
+        verbose_name_plural = _("access")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(group__isnull=True, user__isnull=False) | Q(group__isnull=False, user__isnull=True),
+                name="modelaccess_group_or_user",
+            ),
+            models.UniqueConstraint(fields=["model", "group"], name="modelaccess_one_per_group"),
+            models.UniqueConstraint(fields=["model", "user"], name="modelaccess_one_per_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {self.group or self.user}"
 
 
 class Artifact(models.Model):
