@@ -98,7 +98,11 @@ class Artifact(models.Model):
 
 
 class StoredArtifact(models.Model):
-    """An artifact's files on a host. `path` is the host's own; `verified_at` set only after every digest was right."""
+    """An artifact's files on a host. `path` is the host's own; `verified_at` set only after every digest was right.
+
+    While they are being deleted `attempt` counts the orders to do so, the last one sent at `sent_at`; `reason` and
+    `detail` are why the last one did not succeed, and stay where it was given up: then they are broken.
+    """
 
     class State(models.TextChoices):
         ABSENT = "absent", _("absent")
@@ -107,12 +111,17 @@ class StoredArtifact(models.Model):
         VERIFYING = "verifying", _("verifying")
         READY = "ready", _("ready")
         BROKEN = "broken", _("broken")
+        DELETING = "deleting", _("deleting")
 
     host = models.ForeignKey(Host, models.CASCADE, related_name="stored_artifacts", verbose_name=_("host"))
     artifact = models.ForeignKey(Artifact, models.PROTECT, related_name="stored_artifacts", verbose_name=_("artifact"))
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.ABSENT)
     path = models.CharField(_("path"), max_length=1000, blank=True)
     verified_at = models.DateTimeField(_("verified"), null=True)
+    attempt = models.PositiveIntegerField(default=0, editable=False)
+    sent_at = models.DateTimeField(null=True, editable=False)
+    reason = models.CharField(max_length=40, blank=True, default="", editable=False)
+    detail = models.CharField(max_length=300, blank=True, default="", editable=False)
 
     class Meta:
         verbose_name = _("stored artifact")

@@ -15,6 +15,7 @@ class Host(models.Model):
     `inventory` is what its agent said of it at `seen_at` (shape: `inventory.Inventory`). `address` is where its
     engines are reached from the site's machine; '' = loopback, they share it. `secret` (encrypted) is known to its
     agent too: the keys of engines that it launches derive from it. `broker_digest`: SHA-256 of its password for Redis.
+    `cut_off`: why the site closed Redis to it (a word of `hosts`), until it joins again.
     """
 
     name = models.CharField(_("name"), max_length=80, unique=True)
@@ -26,6 +27,7 @@ class Host(models.Model):
     memory_limit_bytes = models.BigIntegerField(_("memory for models"), null=True, blank=True)
     secret = models.TextField(blank=True, default="", editable=False)
     broker_digest = models.CharField(max_length=64, blank=True, default="", editable=False)
+    cut_off = models.CharField(max_length=20, blank=True, default="", editable=False)
 
     class Meta:
         verbose_name = _("host")
