@@ -28,6 +28,7 @@ def up(words: list[str]) -> int:
         return _fail(sentence_for(error))
     except KeyboardInterrupt:
         return _fail("Stopped before the site was set up.")
+    environment.keep_bytecode()
     # Not from ROOT: paths on the command line mean the folder in which it was typed.
     os.environ["PYTHONPATH"] = str(ROOT)
     os.execv(environment.PYTHON, [str(environment.PYTHON), "-P", "-m", "r1web.supervisor", *words])
@@ -40,6 +41,7 @@ def manage(words: list[str]) -> int:
     data = os.environ.setdefault("R1WEB_DATA", str(ROOT / "var"))
     settings_file.load(data)
     os.umask(0o077)
+    environment.keep_bytecode()
     os.execv(environment.PYTHON, [str(environment.PYTHON), str(ROOT / "manage.py"), *words])
 
 
@@ -48,6 +50,7 @@ def develop(module: str, words: list[str]) -> int:
     if status := _prepare("runtime", "dev"):
         return status
     os.chdir(ROOT)
+    environment.keep_bytecode()
     os.execv(environment.PYTHON, [str(environment.PYTHON), "-m", module, *words])
 
 

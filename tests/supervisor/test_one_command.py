@@ -107,6 +107,15 @@ def test_a_command_without_a_site_is_refused_in_one_sentence_and_makes_nothing(t
     assert not data.exists()
 
 
+def test_compiled_modules_are_kept_even_where_none_are_wanted_beside_the_sources(tmp_path: Path) -> None:
+    script = "import sys; print(sys.dont_write_bytecode, sys.pycache_prefix)"
+    command = [sys.executable, str(ROOT / "bin" / "manage"), "shell", "-v0", "-c", script]
+    bare = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "PYTHONPYCACHEPREFIX")}
+    asked = bare | {"R1WEB_DATA": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=asked)
+    assert done.stdout == f"False {ROOT / '.venv' / 'bytecode'}\n"
+
+
 def nothing_is_left(site: SiteProcess, children: dict[str, psutil.Process]) -> None:
     assert not [name for name, process in children.items() if is_alive(process)]
     for name in ("redis.sock", "site.lock", "children.json"):
