@@ -1,4 +1,4 @@
-"""Users of Redis for hosts: each reaches the keys under its own prefix by the commands that its work needs, no more.
+"""Users of Redis for hosts: each reaches two lists of its own by the commands that its work needs, no more.
 
 Redis forgets them when it starts again; whoever keeps the list of hosts admits them anew.
 """
@@ -14,10 +14,8 @@ from live import redis as connections
 
 SECONDS = 2.0
 LEAD = "host-"
-# What Celery's transport needs to take orders without acknowledgements, and a mailbox to be posted into.
-COMMANDS = (
-    "ping", "select", "brpop", "rpop", "lpush", "llen", "ltrim", "sadd", "srem", "smembers", "multi", "exec", "discard",
-)  # fmt: skip
+# Celery's transport waits for a list of each priority. An order that it took and could not begin returns to the first.
+PRIORITIES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 
 
 def _client() -> Redis:
@@ -33,16 +31,23 @@ def user_of(host_name: str) -> str:
     return f"{LEAD}{host_name}"
 
 
-def admit(host_name: str, digest: str, prefix: str) -> None:
-    """Make or replace the user of a host; `digest` is the SHA-256 of its password. Raises RedisError."""
+def admit(host_name: str, digest: str, *, takes: str, posts: str) -> None:
+    """Make or replace the user of a host; `digest` is the SHA-256 of its password. Raises RedisError.
+
+    It takes orders from the list `takes` and tells into the list `posts`: no third key can ever be made by it.
+    """
     _client().acl_setuser(
         user_of(host_name),
         enabled=True,
         reset=True,
         reset_channels=True,
         hashed_passwords=f"+{digest}",
-        keys=[f"{prefix}*"],
-        commands=[f"+{name}" for name in COMMANDS],
+        commands=["+ping", "+select"],
+        selectors=[
+            ("+brpop", " ".join(f"~{takes}{priority}" for priority in PRIORITIES)),
+            ("+lpush", f"~{takes}"),
+            ("+lpush +ltrim", f"~{posts}"),
+        ],
     )
 
 
@@ -57,7 +62,7 @@ def expel(host_name: str, prefix: str) -> None:
     client = _client()
     client.acl_deluser(user_of(host_name))
     for key in client.scan_iter(match=f"{prefix}*", count=1000):
-        client.delete(key)
+        client.unlink(key)
 
 
 def count_try(who: str, *, seconds: int) -> int:

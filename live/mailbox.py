@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 MOST_LETTERS = 1_000
 MOST_BYTES = 256 * 1024
 POST_SECONDS = 2.0
+# Of all that lies in a host's lists. A thousand letters of the largest size that agents write are half of it.
+MOST_KEPT_BYTES = 64 * 1024 * 1024
 
 
 class Mailbox:
@@ -41,6 +43,16 @@ class Mailbox:
             log.warning("not told: %s", error)
             return False
         return True
+
+
+async def weigh(client: Redis, keys: Iterable[str]) -> dict[str, int]:
+    """Bytes of memory that each list takes in Redis, however it is filled. Raises RedisError."""
+    names = list(keys)
+    async with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.memory_usage(name, samples=0)
+        answers = await pipe.execute()
+    return {name: size or 0 for name, size in zip(names, answers, strict=True)}
 
 
 async def read(client: Redis, keys: Iterable[str], *, most: int = 100) -> dict[str, list[bytes]]:

@@ -1,7 +1,7 @@
 """The Celery application of an agent away from the site: it takes the orders of its own host, under its own keys.
 
 Orders are acknowledged in memory: what a process that died had taken, the site's sweep sends again. So its user of
-Redis needs neither scripts nor keys beyond its prefix. Nothing is published: there is no remote control.
+Redis needs neither scripts nor keys beyond its two lists. Nothing is published: there is no remote control.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 from celery import Celery
 from celery.signals import worker_init, worker_shutting_down
+from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "r1web.settings")
 
@@ -44,6 +45,7 @@ def _app(member: Membership) -> Celery:
         broker_url=member.redis_url,
         broker_transport_options=options,
         task_default_queue=member.queue,
+        task_queues=[Queue(member.queue, no_declare=True)],  # the site declares it: its user may not
         worker_enable_remote_control=False,
     )
     return made

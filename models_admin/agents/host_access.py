@@ -67,6 +67,17 @@ def _is_everywhere(address: str) -> bool:
         return False
 
 
+def admit(host: Host) -> None:
+    """Make or replace its user of Redis. Raises RedisError."""
+    name = host.name
+    access.admit(name, host.broker_digest, takes=membership.queue_of(name), posts=membership.mailbox_of(name))
+
+
+def expel(host_name: str) -> None:
+    """Its user goes, its connections and its lists. Raises RedisError."""
+    access.expel(host_name, membership.prefix_of(host_name))
+
+
 class Upkeep:
     """Admits again whom Redis forgot, and expels who is no host any more. One for each runner."""
 
@@ -77,12 +88,12 @@ class Upkeep:
     def look(self) -> None:
         """Raises RedisError."""
         admitted = access.admitted()
-        digests = dict(Host.objects.exclude(broker_digest="").values_list("name", "broker_digest"))
+        joined = {host.name: host for host in Host.objects.exclude(broker_digest="")}
         # At the first look all: an older version may have given them other rights.
-        for name in digests if self._is_first else digests.keys() - admitted:
-            access.admit(name, digests[name], membership.prefix_of(name))
+        for name in joined if self._is_first else joined.keys() - admitted:
+            admit(joined[name])
         # Seen twice: one that joins at this moment has a user before its row can be read.
-        strangers = admitted - digests.keys()
+        strangers = admitted - joined.keys()
         for name in strangers & self._strangers:
-            access.expel(name, membership.prefix_of(name))
+            expel(name)
         self._strangers, self._is_first = strangers, False

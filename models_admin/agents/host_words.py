@@ -15,6 +15,7 @@ from django.conf import settings
 
 from live import mailbox
 from live.redis import commands
+from models_admin.agents import cutting_off
 from models_admin.agents.agent_words import Letter
 from models_admin.hosts import hosts, membership
 from models_admin.loads import warm_notes
@@ -51,10 +52,21 @@ def joined() -> list[str]:
 async def _read(client: Any, names: list[str], in_database: InDatabase) -> None:
     if not names:
         return
-    host_of = {membership.mailbox_of(name): name for name in names}
+    heavy = await _heavy(client, names)
+    for name, size in heavy.items():
+        await in_database(cutting_off.cut_off, name, size)
+    host_of = {membership.mailbox_of(name): name for name in names if name not in heavy}
     for key, letters in (await mailbox.read(client, host_of)).items():
         for letter in letters:
             await in_database(note, host_of[key], letter)
+
+
+async def _heavy(client: Any, names: list[str]) -> dict[str, int]:
+    """Bytes of those hosts' lists that hold more than any agent leaves there, whoever filled them."""
+    lists = {name: (membership.queue_of(name), membership.mailbox_of(name)) for name in names}
+    sizes = await mailbox.weigh(client, [key for keys in lists.values() for key in keys])
+    found = {name: sum(sizes[key] for key in keys) for name, keys in lists.items()}
+    return {name: size for name, size in found.items() if size > mailbox.MOST_KEPT_BYTES}
 
 
 def note(host_name: str, told: bytes) -> None:

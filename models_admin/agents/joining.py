@@ -18,7 +18,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from live import access
 from live.redis import RedisError
 from models_admin import audit
 from models_admin.agents import host_access
@@ -84,14 +83,15 @@ def join(wish: Wish) -> Membership:
         if url is None:
             raise JoinError(unreachable())
         host.broker_digest, host.seen_at = hashlib.sha256(password.encode()).hexdigest(), timezone.now()
+        host.cut_off = ""
         host.save()
         deploying.follow(host)
         code.used_at, code.host = timezone.now(), host
         code.save(update_fields=["used_at", "host"])
         audit.record("", "join", host, after=host.address, why=f"code of {code.made_by}")
-        secret, prefix = engine_keys.secret_of(host), membership.prefix_of(host.name)
-        _admit(host, prefix)
-    return Membership(host.name, host.queue, url, prefix, secret, host.address)
+        secret = engine_keys.secret_of(host)
+        _admit(host)
+    return Membership(host.name, host.queue, url, membership.prefix_of(host.name), secret, host.address)
 
 
 def remove(host: Host, *, by: str) -> None:
@@ -171,9 +171,9 @@ def unreachable() -> str:
     )
 
 
-def _admit(host: Host, prefix: str) -> None:
+def _admit(host: Host) -> None:
     try:
-        access.admit(host.name, host.broker_digest, prefix)
+        host_access.admit(host)
     except RedisError as error:
         raise JoinError(
             _("The site's Redis made no user for this host (%(why)s). Mend that, then join with the same code.")
@@ -183,7 +183,7 @@ def _admit(host: Host, prefix: str) -> None:
 
 def _expel(name: str) -> None:
     with suppress(RedisError):  # a runner's upkeep expels whom it finds to be no host any more
-        access.expel(name, membership.prefix_of(name))
+        host_access.expel(name)
 
 
 def _digest(code: str) -> str:

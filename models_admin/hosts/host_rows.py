@@ -16,13 +16,14 @@ State = Literal["here", "gone", "not_seen"]
 
 @dataclass(frozen=True)
 class HostRow:
-    """`address` '' = it shares the site's machine, or never joined."""
+    """`address` '' = it shares the site's machine, or never joined. `cut_off` is a sentence, '' = it was not."""
 
     name: str
     state: State
     address: str
     seen_at: str | None
     told: Inventory | None
+    cut_off: str = ""
 
     @property
     def shown_state(self) -> str:
@@ -36,6 +37,7 @@ class HostRow:
             "state": self.state,
             "address": self.address,
             "seen_at": self.seen_at,
+            "cut_off": self.cut_off,
             "memory_total_bytes": told.memory_total_bytes if told else None,
             "disk_free_bytes": told.disk_free_bytes if told else None,
             "gpus": [card.name for card in told.gpus] if told else [],
@@ -49,4 +51,4 @@ def all_hosts() -> list[HostRow]:
 def _row(host: Host, is_gone: bool) -> HostRow:
     state: State = "gone" if is_gone else "here" if host.seen_at else "not_seen"
     seen_at = host.seen_at.isoformat() if host.seen_at else None
-    return HostRow(host.name, state, host.address, seen_at, hosts.seen(host))
+    return HostRow(host.name, state, host.address, seen_at, hosts.seen(host), hosts.why_cut_off(host))

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy
 
 from models_admin.engines import engine_address, fleet
 from models_admin.hosts import inventory
@@ -14,11 +15,15 @@ from models_admin.models import Host
 
 GONE_SECONDS = 30
 assert GONE_SECONDS >= 3 * LOOK_SECONDS
+FLOOD = "flood"
+_CUT_OFF = {
+    FLOOD: gettext_lazy("cut off: it filled the site's Redis. Once it is mended, let it join again with a new code"),
+}
 
 
 def note(host_name: str, told: Inventory) -> None:
-    """Keep an agent's word. A host that nobody knows any more stays unknown."""
-    Host.objects.filter(name=host_name).update(inventory=inventory.to_json(told), seen_at=Now())
+    """Keep an agent's word. A host that nobody knows any more stays unknown, and one that was cut off gone."""
+    Host.objects.filter(name=host_name, cut_off="").update(inventory=inventory.to_json(told), seen_at=Now())
 
 
 def note_local(told: Inventory) -> None:
@@ -26,7 +31,7 @@ def note_local(told: Inventory) -> None:
 
 
 def with_silence() -> QuerySet[Host]:
-    """All hosts, each with `is_gone`: it has spoken once and not for 30 s, by the database's clock.
+    """All hosts, each with `is_gone`: cut off, or it has spoken once and not for 30 s, by the database's clock.
 
     One that never spoke is not gone, but new, or has no agent.
     """
@@ -35,12 +40,17 @@ def with_silence() -> QuerySet[Host]:
 
 
 def gone() -> QuerySet[Host]:
-    """Those that have spoken once, and not for 30 s."""
+    """Those that have spoken once and not for 30 s, and those that were cut off."""
     return Host.objects.filter(_is_silent())
 
 
 def _is_silent() -> Q:
-    return Q(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS))
+    return Q(seen_at__lt=Now() - timedelta(seconds=GONE_SECONDS)) | ~Q(cut_off="")
+
+
+def why_cut_off(host: Host) -> str:
+    """A sentence; '' where it was not."""
+    return str(_CUT_OFF.get(host.cut_off, host.cut_off))
 
 
 def seen(host: Host) -> Inventory | None:

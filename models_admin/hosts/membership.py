@@ -32,6 +32,11 @@ def prefix_of(host_name: str) -> str:
     return f"r1:host:{host_name}:"
 
 
+def queue_of(host_name: str) -> str:
+    """The key of the list from which a host takes its orders."""
+    return f"{prefix_of(host_name)}host.{host_name}"
+
+
 def mailbox_of(host_name: str) -> str:
     """The key of the list into which a host posts what it tells."""
     return f"{prefix_of(host_name)}told"

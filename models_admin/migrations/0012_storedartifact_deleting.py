@@ -4,35 +4,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('models_admin', '0011_host_add_cut_off'),
+        ("models_admin", "0011_host_add_cut_off"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='storedartifact',
-            name='attempt',
+            model_name="storedartifact",
+            name="attempt",
             field=models.PositiveIntegerField(default=0, editable=False),
         ),
         migrations.AddField(
-            model_name='storedartifact',
-            name='detail',
-            field=models.CharField(blank=True, default='', editable=False, max_length=300),
+            model_name="storedartifact",
+            name="detail",
+            field=models.CharField(blank=True, default="", editable=False, max_length=300),
         ),
         migrations.AddField(
-            model_name='storedartifact',
-            name='reason',
-            field=models.CharField(blank=True, default='', editable=False, max_length=40),
+            model_name="storedartifact",
+            name="reason",
+            field=models.CharField(blank=True, default="", editable=False, max_length=40),
         ),
         migrations.AddField(
-            model_name='storedartifact',
-            name='sent_at',
+            model_name="storedartifact",
+            name="sent_at",
             field=models.DateTimeField(editable=False, null=True),
         ),
         migrations.AlterField(
-            model_name='storedartifact',
-            name='state',
-            field=models.CharField(choices=[('absent', 'absent'), ('pulling', 'pulling'), ('paused', 'paused'), ('verifying', 'verifying'), ('ready', 'ready'), ('broken', 'broken'), ('deleting', 'deleting')], default='absent', max_length=10, verbose_name='state'),
+            model_name="storedartifact",
+            name="state",
+            field=models.CharField(
+                choices=[
+                    ("absent", "absent"),
+                    ("pulling", "pulling"),
+                    ("paused", "paused"),
+                    ("verifying", "verifying"),
+                    ("ready", "ready"),
+                    ("broken", "broken"),
+                    ("deleting", "deleting"),
+                ],
+                default="absent",
+                max_length=10,
+                verbose_name="state",
+            ),
         ),
     ]

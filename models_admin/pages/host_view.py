@@ -90,6 +90,10 @@ class HostView:
     def silent_since(self) -> str:
         return moment(self.host.seen_at) if self.is_gone and self.host.seen_at else ""
 
+    @property
+    def why_cut_off(self) -> str:
+        return hosts.why_cut_off(self.host)
+
 
 def own(name_of: Callable[[Deployment], str]) -> list[HostView]:
     """The hosts that have told of themselves or bear an engine; clouds stand elsewhere."""

@@ -123,11 +123,7 @@ def sweep() -> int:
     """
     silent = Now() - timedelta(seconds=SILENT_SECONDS)
     is_late = Q(seen_at__lt=silent) | Q(seen_at__isnull=True, created_at__lt=silent)
-    gone = (
-        Host.objects.filter(seen_at__lt=Now() - timedelta(seconds=hosts.GONE_SECONDS))
-        .exclude(name=LOCAL_HOST)
-        .values("pk")
-    )
+    gone = hosts.gone().exclude(name=LOCAL_HOST).values("pk")
     late = PullJob.objects.filter(is_late, state__in=[State.PLANNED, State.RUNNING]).exclude(stored__host__in=gone)
     return sum(_send_again(pk, attempt) for pk, attempt in late.values_list("pk", "attempt"))
 

@@ -15,6 +15,14 @@ from r1web.supervisor.failure import CannotGoOn
 from r1web.supervisor.site import Site
 
 READY_SECONDS = 10.0
+# A host that joined is not trusted to keep any measure: what one value, all connections and all keys may take
+# together. The site needs a small part of it; where all is taken, whoever took it is cut off.
+LIMITS = (
+    "maxmemory 1gb",
+    "maxmemory-policy noeviction",
+    "maxmemory-clients 256mb",
+    "proto-max-bulk-len 8mb",
+)
 
 
 def command(site: Site) -> Command:
@@ -52,7 +60,7 @@ def _settings(site: Site, folder: Path) -> str:
         f'dir "{_quoted(folder)}"',
         "appendonly yes",
         "appendfsync everysec",
-        "maxmemory-policy noeviction",
+        *LIMITS,
         'save ""',
         "daemonize no",
         'logfile ""',

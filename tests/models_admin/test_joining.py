@@ -62,6 +62,7 @@ class Valkey:
 
     def start(self) -> None:
         words = ["--port", self.place.rpartition(":")[2], "--requirepass", "pw", "--dir", str(self._folder)]
+        words += [word for line in redis_server.LIMITS for word in f"--{line}".split()]
         self._process = subprocess.Popen([str(redis_server.binary()), *words, "--save", "", "--logfile", "log"])
         until(self._answers, "Redis is up")
 
@@ -94,6 +95,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 def valkey(server: Valkey, settings: Any) -> Valkey:
     settings.REDIS_URL, settings.REDIS_ADDRESS = server.url, server.place
     client = server.client()
+    client.config_set("maxmemory", "1gb")
+    client.config_set("maxmemory-clients", "256mb")
     client.flushall()
     for user in client.acl_users():
         if user != "default":
@@ -138,18 +141,22 @@ def test_a_machine_with_a_code_becomes_a_host_and_the_site_keeps_only_digests(va
     ]
 
 
-def test_its_user_of_redis_reaches_its_own_keys_and_nothing_else(valkey: Valkey) -> None:
+def test_its_user_of_redis_reaches_its_two_lists_and_nothing_else(valkey: Valkey) -> None:
     other, mine = join("gpu-20"), join("gpu-2")
     valkey.client().lpush("r1:celery:run", "an order")
     client: Any = redis.Redis.from_url(mine.redis_url)
     client.lpush(f"{mine.prefix}told", "x")
-    assert client.brpop([f"{mine.prefix}host.gpu-2", f"{mine.prefix}told"], timeout=1)
+    client.lpush(f"{mine.prefix}host.gpu-2", "an order that it could not begin")
+    assert client.brpop([f"{mine.prefix}host.gpu-2", f"{mine.prefix}host.gpu-2\x06\x163"], timeout=1)
     refused = [
         ("KEYS", "*"), ("SCAN", "0"), ("LLEN", "r1:celery:run"), ("BRPOP", "r1:celery:run", "1"),
         ("LPUSH", "r1:celery:run", "a task of mine"), ("LPUSH", f"{other.prefix}told", "x"),
         ("RPOP", f"{other.prefix}host.gpu-20"), ("GET", "r1:anything"), ("PUBLISH", "r1:user:1", "x"),
         ("SUBSCRIBE", "r1:user:1"), ("CONFIG", "GET", "*"), ("FLUSHALL",), ("EVAL", "return 1", "0"), ("ACL", "LIST"),
         ("INFO",), ("MONITOR",), ("SHUTDOWN",), ("CLIENT", "LIST"), ("DEL", "r1:celery:run"),
+        ("LPUSH", f"{mine.prefix}more", "x"), ("LPUSH", f"{mine.prefix}host.gpu-2x", "x"), ("MULTI",),
+        ("SADD", f"{mine.prefix}told", "x"), ("SET", f"{mine.prefix}told", "x"), ("LLEN", f"{mine.prefix}told"),
+        ("BRPOP", f"{mine.prefix}told", "1"), ("LTRIM", f"{mine.prefix}host.gpu-2", "0", "1"),
     ]  # fmt: skip
     for words in refused:
         with pytest.raises(redis.exceptions.NoPermissionError):
@@ -315,19 +322,48 @@ def test_strange_words_are_dropped_and_the_next_is_heard(caplog: pytest.LogCaptu
     assert "gpu-2 told what is no word" in caplog.text
 
 
-def test_a_host_that_spoils_its_list_or_tells_absurd_sizes_harms_nobody_else() -> None:
+def test_a_host_that_spoils_its_list_or_tells_absurd_sizes_harms_nobody_else(valkey: Valkey) -> None:
     spoiler, host = join("evil"), join("gpu-2")
     own = redis.Redis.from_url(spoiler.redis_url)
-    own.sadd(f"{spoiler.prefix}told", "x")
+    valkey.client().sadd(f"{spoiler.prefix}told", "x")  # as an older version let it
     Reporter(host).tell(Letter(inventory=LOOK))
     hear(is_seen)
-    own.srem(f"{spoiler.prefix}told", "x")
+    valkey.client().delete(f"{spoiler.prefix}told")
     absurd = msgspec.to_builtins(LOOK) | {"memory_total_bytes": 2**60}
     own.lpush(f"{spoiler.prefix}told", msgspec.json.encode({"inventory": absurd}))
     seen = Host.objects.get(name="gpu-2").seen_at
     Reporter(host).tell(Letter(inventory=LOOK))
     hear(lambda: Host.objects.get(name="gpu-2").seen_at != seen)
     assert Host.objects.get(name="evil").inventory == {}
+
+
+def test_a_host_that_fills_redis_is_cut_off_and_the_site_goes_on(valkey: Valkey, admin: Client) -> None:
+    evil, host = join("evil"), join("gpu-2")
+    site, flood = valkey.client(), redis.Redis.from_url(evil.redis_url)
+    site.config_set("maxmemory", "100mb")
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        for _ in range(200):
+            flood.lpush(f"{evil.prefix}told", b"x" * 1_000_000)
+    hear(lambda: Host.objects.get(name="evil").cut_off == "flood")
+    assert site.set("r1:anything", "x") and Reporter(host).tell(Letter(inventory=LOOK))
+    hear(is_seen)
+    with pytest.raises((redis.exceptions.ConnectionError, redis.exceptions.NoPermissionError)):
+        flood.lpush(f"{evil.prefix}told", "x")
+    assert site.keys(f"{evil.prefix}*") == [] and site.acl_users() == ["default", "host-gpu-2"]
+    assert html.unescape(admin.get(HOSTS).content.decode()).count("it filled the site's Redis") == 1
+    entry = AuditEntry.objects.get(verb="cut_off")
+    assert (entry.actor, entry.object_name) == ("", "evil") and "bytes in its lists" in entry.why
+    assert Reporter(join("evil")).pull(Told(1, 1))
+    assert "it filled" not in admin.get(HOSTS).content.decode()
+
+
+def test_what_no_letter_needs_is_refused_by_redis_itself(valkey: Valkey) -> None:
+    member = join()
+    valkey.client().config_set("maxmemory-clients", "16mb")
+    for words in (["x" * 9_000_000], ["x" * 1_000_000] * 40):
+        with pytest.raises(redis.exceptions.RedisError):
+            redis.Redis.from_url(member.redis_url).lpush(f"{member.prefix}told", *words)
+    assert valkey.client().llen(f"{member.prefix}told") == 0
 
 
 def test_servers_of_a_host_that_joins_again_elsewhere_are_asked_where_it_is_now() -> None:

@@ -67,7 +67,7 @@ class Command(BaseCommand):
 
 
 def _line(row: HostRow) -> str:
-    return "  ".join((f"{row.name:<20}", f"{row.shown_state:<14}", row.address or "–"))
+    return "  ".join((f"{row.name:<20}", f"{row.shown_state:<14}", row.address or "–", row.cut_off)).rstrip()
 
 
 def _person() -> str:
