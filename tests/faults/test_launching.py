@@ -63,7 +63,7 @@ def nothing_in_memory(stack: Stack) -> Iterator[None]:
 
 def deploy(stack: Stack, name: str) -> None:
     stack.orm(
-        "from models_admin import deploying\nartifact = Artifact.objects.get(ref=ref)\n"
+        "from models_admin.loads import deploying\nartifact = Artifact.objects.get(ref=ref)\n"
         "row = deploying.deploy(artifact, Host.objects.get(), by='ada', context=1024, slots=2)\n"
         "Deployment.objects.filter(pk=row.pk).update(expected_bytes=size)",
         ref=name, size=100 * MIB,
@@ -72,7 +72,7 @@ def deploy(stack: Stack, name: str) -> None:
 
 def order(stack: Stack, verb: str, name: str) -> None:
     stack.orm(
-        "from models_admin import warming\n"
+        "from models_admin.loads import warming\n"
         "getattr(warming, verb)(Deployment.objects.select_related('engine').get(artifact__ref=ref), by='ada')",
         verb=verb, ref=name,
     )  # fmt: skip

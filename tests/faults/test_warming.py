@@ -111,7 +111,7 @@ def until_state(stack: Stack, model: str, wanted: str) -> list[Any]:
 def order(stack: Stack, verb: str, model: str, **more: str) -> None:
     """What an admin's page does."""
     stack.orm(
-        "from models_admin import warming\n"
+        "from models_admin.loads import warming\n"
         "row = Deployment.objects.select_related('engine').get(artifact__ref=model)\n"
         "getattr(warming, verb)(row, by='ada', **more)",
         verb=verb, model=model, more=more,

@@ -12,10 +12,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ADD = (
-    "from models_admin import fleet, secrets; from models_admin.models import Engine;"
+    "from models_admin.engines import fleet, secrets; from models_admin.models import Engine;"
     "Engine.objects.create(host=fleet.local_host(), kind='vllm', base_url='http://h', secret=secrets.encrypt('k-1'))"
 )
-READ = "from models_admin import secrets; from models_admin.models import Engine;"
+READ = "from models_admin.engines import secrets; from models_admin.models import Engine;"
 READ += "print(secrets.decrypt(Engine.objects.get().secret))"
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from tests.supervisor.site_process import SiteProcess, free_port
 
-READ_KEY = "from models_admin import models, secrets; print(secrets.decrypt(models.Engine.objects.get().secret))"
+READ_KEY = (
+    "from models_admin import models; from models_admin.engines import secrets;"
+    "print(secrets.decrypt(models.Engine.objects.get().secret))"
+)
 
 
 def started(data: Path, **settings: str) -> SiteProcess:
