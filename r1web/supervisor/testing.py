@@ -11,8 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from r1web.supervisor import browser_libraries, environment, throwaway_postgres, translations
 from r1web.supervisor.arguments import ROOT
@@ -22,7 +24,7 @@ from r1web.supervisor.terminal import say, step
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Also run what takes minutes: random faults, soak.
 LONG = "--long"
-# Their processes start, wait and are killed: one core is enough for them.
+# They run beside all others: their processes start, wait and are killed, and one core is enough for them.
 WITH_WHOLE_SITES = (
     "tests/supervisor", "tests/journeys", "tests/faults/test_launching.py", "tests/faults/test_warming.py",
 )  # fmt: skip
@@ -93,34 +95,35 @@ def _require(name: str, is_there: Callable[[], bool]) -> None:
 
 
 def _everything(values: Mapping[str, str], words: list[str]) -> list[int]:
-    return [
-        _run([sys.executable, "-m", "r1web.supervisor.checks"], values),
-        _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}),
-        *_side_by_side(values, words),
-        _on_postgres(values),
-    ]
+    """Two lanes, for two cores: tests that start whole sites take as long as all else."""
+    with tempfile.TemporaryFile() as told, _whole_sites(values, words, told) as beside:
+        statuses = [
+            _run([sys.executable, "-m", "r1web.supervisor.checks"], values),
+            _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}),
+            *_some(values, [*words, *(f"--ignore={place}" for place in WITH_WHOLE_SITES)]),
+            _on_postgres(values),
+            beside.wait(),
+        ]
+        say(f"Beside them, {', '.join(WITH_WHOLE_SITES)}:")
+        told.seek(0)
+        sys.stdout.write(told.read().decode("utf-8", "replace"))
+    return statuses
 
 
-def _side_by_side(values: Mapping[str, str], words: list[str]) -> list[int]:
-    """Tests that start whole sites mostly wait: they run beside the others, in a data folder of their own."""
+@contextmanager
+def _whole_sites(values: Mapping[str, str], words: list[str], told: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Their tests under way, in a data folder of their own; what they print is kept in `told`."""
     data = Path(values["R1WEB_DATA"])
     own = data / "beside"
     own.mkdir(mode=0o700)
     (own / "staticfiles").symlink_to(data / "staticfiles")
-    with tempfile.TemporaryFile() as told:
-        command = [sys.executable, *_pytest([*words, *WITH_WHOLE_SITES])]
-        beside = subprocess.Popen(
-            command, cwd=ROOT, env={**values, "R1WEB_DATA": str(own)}, stdout=told, stderr=subprocess.STDOUT
-        )
-        try:
-            first = _some(values, [*words, *(f"--ignore={folder}" for folder in WITH_WHOLE_SITES)])
-            second = beside.wait()
-        finally:
-            beside.kill()
-        say(f"Beside them, {', '.join(WITH_WHOLE_SITES)}:")
-        told.seek(0)
-        sys.stdout.write(told.read().decode("utf-8", "replace"))
-    return [*first, second]
+    command = [sys.executable, *_pytest([*words, *WITH_WHOLE_SITES])]
+    environment = {**values, "R1WEB_DATA": str(own)}
+    beside = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=told, stderr=subprocess.STDOUT)
+    try:
+        yield beside
+    finally:
+        beside.kill()
 
 
 def _some(values: Mapping[str, str], words: list[str]) -> list[int]:
