@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.contrib.auth.models import AbstractUser
@@ -12,7 +11,13 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts import quota_units
 from accounts.ids import uuid7
+from accounts.ledger_models import BoxDay as BoxDay
+from accounts.ledger_models import FairDay as FairDay
+from accounts.ledger_models import LedgerEntry as LedgerEntry
+from accounts.ledger_models import UsageDay as UsageDay
+from accounts.ledger_models import UsageMark as UsageMark
 
 
 class Group(models.Model):
@@ -97,8 +102,9 @@ class ApiToken(models.Model):
 class QuotaLimit(models.Model):
     """An amount of one unit that a subject may use in a window. No row = no limit.
 
-    It applies from `starts_at` to `ends_at` (null: open). For its subject a row with `is_grant` adds its amount to the
-    limits of the same unit, window and model instead of limiting. `running` has no window: what runs now is counted.
+    It applies from `starts_at` to `ends_at` (null: open). Limits of a group or of everyone count each person for
+    himself where `is_each`, else all together. For its subject a row with `is_grant` adds its amount to the limits of
+    the same unit, window and model instead of limiting. `running` has no window: what is open now is counted.
     """
 
     class SubjectKind(models.TextChoices):
@@ -108,10 +114,10 @@ class QuotaLimit(models.Model):
         EVERYONE = "everyone", _("everyone")
 
     class Unit(models.TextChoices):
-        GPU_MS = "gpu_ms", _("GPU milliseconds")
+        GPU_MS = "gpu_ms", _("GPU seconds")
         OUTPUT_TOKENS = "output_tokens", _("output tokens")
         REQUESTS = "requests", _("requests")
-        COST_MICRO = "cost_micro", _("money in millionths")
+        COST_MICRO = "cost_micro", _("cloud money")
         RUNNING = "running", _("running at once")
 
     class Window(models.TextChoices):
@@ -127,6 +133,7 @@ class QuotaLimit(models.Model):
     window = models.CharField(max_length=10, choices=Window)
     time_zone = models.CharField(max_length=50, default="UTC")
     amount = models.BigIntegerField()
+    is_each = models.BooleanField(_("each person for himself"), default=False)
     is_grant = models.BooleanField(_("adds to the limit"), default=False)
     starts_at = models.DateTimeField(_("from"), null=True, blank=True)
     ends_at = models.DateTimeField(_("until"), null=True, blank=True)
@@ -139,7 +146,8 @@ class QuotaLimit(models.Model):
         indexes = [models.Index(fields=["subject_kind", "subject_id"], name="quotalimit_by_subject")]
 
     def __str__(self) -> str:
-        return f"{self.amount} {self.get_unit_display()} / {self.get_window_display()}"
+        amount = quota_units.for_people(self.unit, self.amount).normalize()
+        return f"{amount:f} {self.get_unit_display()} / {self.get_window_display()}"
 
     def clean(self) -> None:
         """A zone that nobody knows would refuse every question that the limit applies to."""
@@ -151,17 +159,26 @@ class QuotaLimit(models.Model):
 
 
 class QuotaCounter(models.Model):
-    """What of a limit is used and reserved in one of its windows."""
+    """What of a limit is used and reserved in one of its windows, by one person or (`holder_id` 0) by all together.
+
+    `debt` was carried over from the window before. `allowed` is the most that the limit and its grants allowed here;
+    null until the first reservation.
+    """
 
     limit = models.ForeignKey(QuotaLimit, models.CASCADE)
+    holder_id = models.BigIntegerField(default=0)
     window_start = models.DateTimeField()
     window_end = models.DateTimeField()
     used = models.BigIntegerField(default=0)
     reserved = models.BigIntegerField(default=0)
+    debt = models.BigIntegerField(default=0)
+    allowed = models.BigIntegerField(null=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["limit", "window_start"], name="quotacounter_one_per_window"),
+            models.UniqueConstraint(
+                fields=["limit", "holder_id", "window_start"], name="quotacounter_one_per_holder_and_window"
+            ),
             models.CheckConstraint(condition=Q(reserved__gte=0), name="quotacounter_reserved_not_negative"),
         ]
 
@@ -173,6 +190,7 @@ class Reservation(models.Model):
         OPEN = "open"
         SETTLED = "settled"
         RELEASED = "released"
+        EXPIRED = "expired"  # given back by the sweep; what is settled later is booked all the same
 
     generation_id = models.UUIDField()
     counter = models.ForeignKey(QuotaCounter, models.CASCADE, null=True)
@@ -224,85 +242,3 @@ class QuotaRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.limit}"
-
-
-class LedgerEntry(models.Model):
-    """One segment's use of the box. Append only; no foreign keys, so it outlives everything it names.
-
-    `key` is "<generation>/<segment>/<kind>": billing twice is impossible, not unlikely.
-    Durations are milliseconds, money is in millionths of `currency`, by the price row that was valid then.
-    `unsent_thinking_tokens` are those of earlier turns that were not sent back.
-    """
-
-    key = models.CharField(max_length=120, unique=True)
-    at = models.DateTimeField()
-    ledger_id = models.UUIDField()
-    group_name = models.CharField(max_length=80, blank=True)
-    token_name = models.CharField(max_length=80, blank=True)
-    model_key = models.CharField(max_length=200)
-    host_name = models.CharField(max_length=80, blank=True)
-    source = models.CharField(max_length=10)
-    prompt_tokens = models.IntegerField(default=0)
-    cached_tokens = models.IntegerField(default=0)
-    thinking_tokens = models.IntegerField(default=0)
-    answer_tokens = models.IntegerField(default=0)
-    waiting_ms = models.BigIntegerField(default=0)
-    loading_ms = models.BigIntegerField(default=0)
-    prefill_ms = models.BigIntegerField(default=0)
-    decode_ms = models.BigIntegerField(default=0)
-    gpu_ms_charged = models.BigIntegerField(default=0)
-    gpu_ms_measured = models.BigIntegerField(default=0)
-    cost_micro = models.BigIntegerField(default=0)
-    currency = models.CharField(max_length=3, blank=True)
-    deployment_id = models.BigIntegerField(null=True)
-    price_row_id = models.BigIntegerField(null=True)
-    unsent_thinking_tokens = models.IntegerField(default=0)
-
-    class Meta:
-        verbose_name = _("ledger entry")
-        verbose_name_plural = _("ledger entries")
-        indexes = [
-            models.Index(fields=["ledger_id", "at"], name="ledger_by_person"),
-            models.Index(fields=["at"], name="ledger_by_time"),
-        ]
-
-    def delete(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError("The ledger is append only; write a correcting entry.")
-
-
-class UsageDay(models.Model):
-    """The ledger rolled up: a person's use of a model in a day (UTC), from one kind of door.
-
-    Tokens, milliseconds, and money in millionths of `currency`.
-    """
-
-    day = models.DateField()
-    ledger_id = models.UUIDField()
-    model_key = models.CharField(max_length=200)
-    source = models.CharField(max_length=10)
-    requests = models.BigIntegerField(default=0)
-    prompt_tokens = models.BigIntegerField(default=0)
-    cached_tokens = models.BigIntegerField(default=0)
-    thinking_tokens = models.BigIntegerField(default=0)
-    answer_tokens = models.BigIntegerField(default=0)
-    unsent_thinking_tokens = models.BigIntegerField(default=0)
-    waiting_ms = models.BigIntegerField(default=0)
-    gpu_ms_charged = models.BigIntegerField(default=0)
-    gpu_ms_measured = models.BigIntegerField(default=0)
-    cost_micro = models.BigIntegerField(default=0)
-    currency = models.CharField(max_length=3, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["ledger_id", "day", "model_key", "source", "currency"], name="usageday_one_per_person_and_model"
-            ),
-        ]
-        indexes = [models.Index(fields=["day"], name="usageday_by_day")]
-
-
-class UsageMark(models.Model):
-    """How far the ledger is rolled up: the last entry's id."""
-
-    name = models.CharField(max_length=20, unique=True)
-    ledger_entry_id = models.BigIntegerField(default=0)

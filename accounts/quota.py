@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
+from accounts import quota_rules, quota_standing
 from accounts.models import ApiToken, QuotaCounter, QuotaLimit, Reservation, User
+from accounts.quota_rules import Rule
+from accounts.quota_standing import Standing
 
 # Longer than any answer waits and runs; the sweep frees what was forgotten after it.
 OPEN_HOURS = 24
+# The longest window is a month, and the next one asks it for its debt.
+COUNTERS_KEPT = timedelta(days=64)
+# When something of one's own may have ended, where no window says when there is room again.
+RUNNING_RETRY_SECONDS = 10
+State, Unit = Reservation.State, QuotaLimit.Unit
 
 
 class QuotaError(Exception):
@@ -23,25 +32,54 @@ class QuotaError(Exception):
 
 
 class QuotaExceeded(QuotaError):
-    """The wish does not fit into `limit`: `left` of its unit remain until `resets_at`."""
+    """The wish takes `needs` of a limit's unit, and less is left of it."""
 
-    def __init__(self, limit: QuotaLimit, left: int, resets_at: datetime) -> None:
-        super().__init__(f"{left} {limit.unit} left until {resets_at:%Y-%m-%d %H:%M %Z}")
-        self.limit = limit
-        self.left = left
-        self.resets_at = resets_at
+    def __init__(self, standing: Standing, needs: int) -> None:
+        super().__init__(f"{standing.left} {standing.limit.unit} left, {needs} asked for")
+        self.standing = standing
+        self.needs = needs
+        self.limit = standing.limit
+        self.left = standing.left
+        self.resets_at = standing.resets_at
+
+    @property
+    def can_never_fit(self) -> bool:
+        """Not even into a new window."""
+        return self.needs > self.standing.allowed
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds."""
+        if self.resets_at is None:
+            return RUNNING_RETRY_SECONDS
+        return max(1, math.ceil((self.resets_at - timezone.now()).total_seconds()))
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """What one generation takes: GPU milliseconds, tokens written (thinking and answer), requests."""
+    """What one generation takes: GPU milliseconds, tokens written (thinking and answer), requests, millionths of money.
+
+    It is one that runs, from when it is asked until it has ended.
+    """
 
     gpu_ms: int = 0
     output_tokens: int = 0
     requests: int = 1
+    cost_micro: int = 0
+    running: int = 1
 
     def of(self, unit: str) -> int:
         return int(getattr(self, unit))
+
+    def touches(self, unit: str) -> bool:
+        """Whether a limit of this unit is asked: an empty cloud budget leaves local models usable, and a used up
+        graphics card the cloud."""
+        if unit == Unit.COST_MICRO:
+            return self.cost_micro > 0
+        return unit != Unit.GPU_MS or self.gpu_ms > 0 or self.cost_micro == 0
+
+
+NOTHING = Amounts(requests=0, running=0)
 
 
 def reserve(*, user: User, token: ApiToken | None, generation_id: UUID, model_key: str, amounts: Amounts) -> None:
@@ -50,117 +88,106 @@ def reserve(*, user: User, token: ApiToken | None, generation_id: UUID, model_ke
     Belongs inside the transaction that makes the generation. Without limits one row with no counter is written,
     so that settling takes the same way for everybody.
     """
-    expires_at = timezone.now() + timedelta(hours=OPEN_HOURS)
+    now = timezone.now()
     with transaction.atomic():
-        counters = _counters(_limits(user, token, model_key), timezone.now())
-        for counter in counters:
-            _take(counter, amounts.of(counter.limit.unit))
-        rows: Sequence[QuotaCounter | None] = counters or [None]
-        Reservation.objects.bulk_create(
-            Reservation(
-                generation_id=generation_id,
-                counter=counter,
-                amount=amounts.of(counter.limit.unit) if counter else amounts.gpu_ms,
-                expires_at=expires_at,
-            )
-            for counter in rows
-        )
+        rules = quota_rules.rules(user, token, model_key, now)
+        standings = _opened([rule for rule in rules if amounts.touches(rule.limit.unit)])
+        for standing in standings:
+            if not _take(standing, amounts.of(standing.limit.unit)):
+                raise _refusal([each.rule for each in standings], amounts)
+        _write_down(generation_id, standings, amounts, now + timedelta(hours=OPEN_HOURS))
 
 
 def settle(generation_id: UUID, actual: Amounts) -> None:
-    """Books what was really used; the second call for a generation changes nothing."""
-    _close(generation_id, Reservation.State.SETTLED, actual)
+    """Books what was really used; the second call for a generation changes nothing.
+
+    What the sweep gave back too early is booked all the same.
+    """
+    _close(generation_id, State.SETTLED, actual, of=(State.OPEN, State.EXPIRED))
 
 
 def release(generation_id: UUID) -> None:
     """Gives everything back: the generation used nothing. Changes nothing once settled or released."""
-    _close(generation_id, Reservation.State.RELEASED, Amounts(requests=0))
+    _close(generation_id, State.RELEASED, NOTHING, of=(State.OPEN, State.EXPIRED))
 
 
 def release_expired(now: datetime) -> int:
     """Gives back what nobody settled before it expired; answers the number of generations."""
-    expired = Reservation.objects.filter(state=Reservation.State.OPEN, expires_at__lt=now)
+    expired = Reservation.objects.filter(state=State.OPEN, expires_at__lt=now)
     generation_ids = list(expired.order_by().values_list("generation_id", flat=True).distinct())
     for generation_id in generation_ids:
-        release(generation_id)
+        _close(generation_id, State.EXPIRED, NOTHING, of=(State.OPEN,))
     return len(generation_ids)
 
 
 def forget_closed() -> None:
-    """Delete closed reservations that are older than a generation can be; what they booked stays in the counters."""
+    """Delete closed reservations that are older than a generation can be, and counters that no debt asks for."""
     limit = timezone.now() - timedelta(hours=OPEN_HOURS)
-    Reservation.objects.exclude(state=Reservation.State.OPEN).filter(expires_at__lt=limit).delete()
+    Reservation.objects.exclude(state=State.OPEN).filter(expires_at__lt=limit).delete()
+    QuotaCounter.objects.filter(window_end__lt=timezone.now() - COUNTERS_KEPT, reserved=0).delete()
 
 
-def _limits(user: User, token: ApiToken | None, model_key: str) -> list[QuotaLimit]:
-    kinds = QuotaLimit.SubjectKind
-    subject = Q(subject_kind=kinds.EVERYONE) | Q(subject_kind=kinds.USER, subject_id=user.pk)
-    if user.main_group_id is not None:
-        subject |= Q(subject_kind=kinds.GROUP, subject_id=user.main_group_id)
-    if token is not None:
-        subject |= Q(subject_kind=kinds.TOKEN, subject_id=token.pk)
-    return list(QuotaLimit.objects.filter(subject, model_key__in=["", model_key]).order_by("pk"))
+def _opened(rules: Sequence[Rule]) -> list[Standing]:
+    """The running window of every rule, made where missing, by primary key: one order, no deadlock."""
+    found = quota_standing.of(rules)
+    missing = [each.rule for each in found if each.counter_id is None]
+    if missing:
+        QuotaCounter.objects.bulk_create(
+            (
+                QuotaCounter(
+                    limit=rule.limit, holder_id=rule.holder_id, window_start=rule.start, window_end=rule.end
+                )
+                for rule in missing
+            ),
+            ignore_conflicts=True,
+        )  # fmt: skip
+        found = quota_standing.of(rules)
+    return sorted(found, key=lambda each: each.counter_id or 0)
 
 
-def _counters(limits: Iterable[QuotaLimit], now: datetime) -> list[QuotaCounter]:
-    """The running window's counter of every limit, made where missing, by primary key: one order, no deadlock."""
-    windows = {limit.pk: window_of(limit, now) for limit in limits}
-    if not windows:
-        return []
-    QuotaCounter.objects.bulk_create(
-        (QuotaCounter(limit_id=pk, window_start=start, window_end=end) for pk, (start, end) in windows.items()),
-        ignore_conflicts=True,
-    )
-    wanted = Q(pk__in=[])
-    for pk, (start, _end) in windows.items():
-        wanted |= Q(limit_id=pk, window_start=start)
-    return list(QuotaCounter.objects.filter(wanted).select_related("limit").order_by("pk"))
-
-
-def _take(counter: QuotaCounter, amount: int) -> None:
-    # The limit is a constant here: a join would become a sub-query, which PostgreSQL
+def _take(standing: Standing, amount: int) -> bool:
+    # What is allowed is a constant here: a join would become a sub-query, which PostgreSQL
     # does not read again after it waited for the row.
-    room = counter.limit.amount - amount
-    rows = QuotaCounter.objects.filter(pk=counter.pk, used__lte=room - F("reserved"))
-    if not rows.update(reserved=F("reserved") + amount):
-        counter.refresh_from_db(fields=["used", "reserved"])
-        left = max(counter.limit.amount - counter.used - counter.reserved, 0)
-        raise QuotaExceeded(counter.limit, left, counter.window_end)
+    room = standing.allowed - standing.debt - amount
+    rows = QuotaCounter.objects.filter(pk=standing.counter_id or 0, used__lte=room - F("reserved"))
+    most = Greatest(Coalesce(F("allowed"), 0), Value(standing.allowed))
+    return bool(rows.update(reserved=F("reserved") + amount, debt=standing.debt, allowed=most))
 
 
-def _close(generation_id: UUID, state: Reservation.State, actual: Amounts) -> None:
+def _refusal(rules: Sequence[Rule], amounts: Amounts) -> QuotaExceeded:
+    """Of several limits that are used up the one that resets last: before it nothing helps."""
+    full = [each for each in quota_standing.of(rules) if not each.fits(amounts.of(each.limit.unit))]
+    # Somebody may have given something back since; then the wish is refused once too often.
+    last = max(full or quota_standing.of(rules), key=lambda each: each.resets_at or each.rule.start)
+    return QuotaExceeded(last, amounts.of(last.limit.unit))
+
+
+def _write_down(
+    generation_id: UUID, standings: Sequence[Standing], amounts: Amounts, expires_at: datetime
+) -> None:  # fmt: skip
+    rows = [(each.counter_id, amounts.of(each.limit.unit)) for each in standings] or [(None, amounts.gpu_ms)]
+    Reservation.objects.bulk_create(
+        Reservation(generation_id=generation_id, counter_id=counter, amount=amount, expires_at=expires_at)
+        for counter, amount in rows
+    )
+
+
+def _close(generation_id: UUID, state: Reservation.State, actual: Amounts, *, of: Sequence[Reservation.State]) -> None:
     with transaction.atomic(savepoint=False):
-        rows = Reservation.objects.filter(generation_id=generation_id, state=Reservation.State.OPEN)
+        # Locked: the sweep and the end of an answer may meet here, and each has to see what the other did.
+        rows = Reservation.objects.select_for_update(of=("self",)).filter(generation_id=generation_id, state__in=of)
         for row in rows.select_related("counter__limit").order_by("counter_id"):
-            used = actual.of(row.counter.limit.unit) if row.counter else actual.gpu_ms
-            still_open = Reservation.objects.filter(pk=row.pk, state=Reservation.State.OPEN)
-            if still_open.update(state=state, actual=used) and row.counter_id:
+            used = _booked(row, actual)
+            reserved = row.amount if row.state == State.OPEN else 0
+            Reservation.objects.filter(pk=row.pk).update(state=state, actual=used)
+            if row.counter_id is not None:
                 QuotaCounter.objects.filter(pk=row.counter_id).update(
-                    used=F("used") + used, reserved=F("reserved") - row.amount
+                    used=F("used") + used, reserved=F("reserved") - reserved
                 )
 
 
-def window_of(limit: QuotaLimit, now: datetime) -> tuple[datetime, datetime]:
-    """Start and end (UTC) of the window around `now`, cut in the limit's own time zone."""
-    zone = ZoneInfo(limit.time_zone)
-    local = now.astimezone(zone)
-    if limit.window == QuotaLimit.Window.HOUR:
-        start = now - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
-        return start, start + timedelta(hours=1)
-    first, after = _days(limit.window, local.date())
-    return _midnight(first, zone), _midnight(after, zone)
-
-
-def _days(window: str, today: date) -> tuple[date, date]:
-    """First day of the window and the first day after it."""
-    if window == QuotaLimit.Window.DAY:
-        return today, today + timedelta(days=1)
-    if window == QuotaLimit.Window.WEEK:
-        monday = today - timedelta(days=today.weekday())
-        return monday, monday + timedelta(days=7)
-    first = today.replace(day=1)
-    return first, (first + timedelta(days=32)).replace(day=1)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(ZoneInfo("UTC"))
+def _booked(row: Reservation, actual: Amounts) -> int:
+    if row.counter is None:
+        return actual.gpu_ms
+    unit = row.counter.limit.unit
+    return 0 if unit == Unit.RUNNING else actual.of(unit)

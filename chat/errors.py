@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from accounts.quota import QuotaExceeded
+
 
 class WishRefused(Exception):
     """The root: nothing was stored, the draft is safe."""
@@ -9,6 +11,8 @@ class WishRefused(Exception):
     code = "bad_request"
     retry_after: int | None = None
     limit: int | None = None
+    quota: int | None = None
+    needs: int | None = None
 
 
 class MessageEmpty(WishRefused):
@@ -71,10 +75,13 @@ class NotYours(WishRefused):
 
 
 class QuotaUsedUp(WishRefused):
-    """A limit is used up until it resets."""
+    """Less is left of a limit than the wish takes: `quota` is the limit's id, `needs` in its unit."""
 
     code = "quota_used_up"
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("the limit is used up")
-        self.retry_after = retry_after
+    def __init__(self, refusal: QuotaExceeded) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+        self.retry_after = refusal.retry_after
+        self.quota = refusal.limit.pk
+        self.needs = refusal.needs

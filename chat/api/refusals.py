@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from django.utils import timezone
-
 from accounts.quota import QuotaExceeded
+from accounts.quota_units import for_people
 from chat import errors
 from chat.api.openai import Refused
 
@@ -24,13 +21,25 @@ WORDS = {
     "still_answering": "This conversation's answer is still being written.",
     "too_many_waiting": "Too many of your requests are waiting already.",
 }
+UNITS = {
+    "gpu_ms": "GPU seconds",
+    "output_tokens": "output tokens",
+    "requests": "requests",
+    "cost_micro": "of the cloud budget's currency",
+    "running": "requests at once",
+}
 # A generation's reason → status, type, code.
 FAILURES = {
     "context_too_long": (400, "invalid_request_error", "context_length_exceeded"),
     "bad_request": (400, "invalid_request_error", "bad_request"),
     "model_missing": (503, "server_error", "model_missing"),
+    "never_ready": (503, "server_error", "model_not_ready"),
     "engine_overloaded": (503, "server_error", "engine_overloaded"),
     "out_of_credit": (503, "server_error", "out_of_credit"),
+}
+
+FAILURE_WORDS = {
+    "never_ready": "Nothing here could load or run this model in time. Choose another one, or ask an admin to look at it.",
 }
 
 
@@ -52,8 +61,8 @@ def not_possible(param: str, key: str) -> Refused:
 def of_wish(error: errors.WishRefused, model_key: str) -> Refused:
     if error.code in {"no_model", "cloud_not_allowed"}:
         return no_model(model_key)
-    if isinstance(error.__cause__, QuotaExceeded):
-        return _of_quota(error.__cause__)
+    if isinstance(error, errors.QuotaUsedUp):
+        return _of_quota(error.refusal)
     message = WORDS.get(error.code, "The request was refused.")
     status = STATUS.get(error.code, 400)
     kind = "rate_limit_error" if status == 429 else "invalid_request_error"
@@ -61,14 +70,23 @@ def of_wish(error: errors.WishRefused, model_key: str) -> Refused:
     return Refused(status, message, kind=kind, code=error.code, param=param, retry_after=error.retry_after)
 
 
-def _of_quota(error: QuotaExceeded) -> Refused:
-    seconds = max(1, math.ceil((error.resets_at - timezone.now()).total_seconds()))
-    message = f"You exceeded your quota: {error.left} {error.limit.unit} left until {error.resets_at.isoformat()}."
-    return Refused(429, message, kind="insufficient_quota", code="insufficient_quota", retry_after=seconds)
+def _of_quota(refusal: QuotaExceeded) -> Refused:
+    """In English like all of this door; amounts as people read them."""
+    unit = UNITS[refusal.limit.unit]
+    amounts = (refusal.left, refusal.standing.allowed, refusal.needs)
+    left, allowed, needs = (f"{for_people(refusal.limit.unit, each):,.10g}" for each in amounts)
+    message = f"You exceeded your quota: {left} of {allowed} {unit} are left, and this request needs {needs}."
+    if refusal.can_never_fit:
+        message += " It does not fit into the limit at all: ask for less, for example by max_tokens."
+    elif refusal.resets_at is not None:
+        message += f" The limit starts anew at {refusal.resets_at.isoformat()}."
+    kind = "insufficient_quota"
+    return Refused(429, message, kind=kind, code=kind, retry_after=refusal.retry_after)
 
 
 def of_failure(reason: str) -> Refused:
     """A generation that failed after it was taken."""
     status, kind, code = FAILURES.get(reason, (502, "server_error", reason or "failed"))
     retry_after = 5 if status == 503 else None
-    return Refused(status, f"The answer failed: {code}.", kind=kind, code=code, retry_after=retry_after)
+    message = FAILURE_WORDS.get(reason, f"The answer failed: {code}.")
+    return Refused(status, message, kind=kind, code=code, retry_after=retry_after)
