@@ -13,7 +13,7 @@ from accounts.models import LedgerEntry
 class Use:
     """The fields of `LedgerEntry`: tokens, milliseconds, money in millionths of `currency`.
 
-    `key` is "<generation>/<segment>/<kind>".
+    `key` is "<generation>/<segment>/<kind>". Kind "use" counts as a request; any other ("part", "correction") does not.
     """
 
     key: str
@@ -36,6 +36,9 @@ class Use:
     gpu_ms_measured: int = 0
     cost_micro: int = 0
     currency: str = ""
+    deployment_id: int | None = None
+    price_row_id: int | None = None
+    unsent_thinking_tokens: int = 0
 
 
 def record(use: Use) -> None:

@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import quota
+from accounts import quota, rollup
 from chat import bells, errors, placing, queue, ready_wishes, reaping, settlement
 from chat.database import in_database, on_lease_thread
 from chat.models import Generation
@@ -212,3 +212,4 @@ def sweep(*, may_reap: bool) -> None:
     pulling.sweep()
     warm_sweep.sweep(may_give_up=may_reap)
     ready_wishes.tell_ready()
+    rollup.sweep()

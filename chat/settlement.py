@@ -17,12 +17,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import ledger, quota
-from chat import bells
+from chat import bells, ledger_facts
 from chat.models import Conversation, Generation, Message, Segment
 from live import doorbell
 from models_admin.engines import fleet
 from models_admin.family import prices
-from models_admin.models import RateCard
+from models_admin.models import PriceRow, RateCard
 
 State = Generation.State
 ATTEMPTS = 3
@@ -178,13 +178,16 @@ def _charge(row: Generation, outcome: Outcome) -> int:
     return (prompt + output) // 1000
 
 
-def _cost(row: Generation, outcome: Outcome) -> prices.Cost:
-    """Money, for a cloud's answer alone, by the price that was valid when it began."""
+def _price(row: Generation) -> PriceRow | None:
+    """For a cloud's answer alone: the price that was valid when it began, whatever changed meanwhile."""
     if row.deployment is None or not row.deployment.engine.is_cloud or row.started_at is None:
-        return prices.Cost()
-    kind, name = row.deployment.engine.kind, row.deployment.artifact.ref
+        return None
+    return prices.price_at(row.deployment.engine.kind, row.deployment.artifact.ref, row.started_at)
+
+
+def _cost(price: PriceRow | None, outcome: Outcome) -> prices.Cost:
     return prices.cost(
-        prices.price_at(kind, name, row.started_at),
+        price,
         prompt_tokens=outcome.prompt_tokens,
         cached_tokens=outcome.cached_tokens,
         output_tokens=outcome.thinking_tokens + outcome.answer_tokens,
@@ -193,7 +196,8 @@ def _cost(row: Generation, outcome: Outcome) -> prices.Cost:
 
 def _use(row: Generation, outcome: Outcome, charged: int) -> ledger.Use:
     group, deployment = row.user.main_group, row.deployment
-    cost = _cost(row, outcome)
+    price = _price(row)
+    cost = _cost(price, outcome)
     return ledger.Use(
         key=f"{row.pk}/{row.attempt}/use",
         at=timezone.now(),
@@ -208,13 +212,16 @@ def _use(row: Generation, outcome: Outcome, charged: int) -> ledger.Use:
         thinking_tokens=outcome.thinking_tokens,
         answer_tokens=outcome.answer_tokens,
         waiting_ms=_between(row.created_at, row.released_at) or 0,
-        loading_ms=0,
+        loading_ms=ledger_facts.loading_ms(row),
         prefill_ms=outcome.prefill_ms,
         decode_ms=outcome.decode_ms,
         gpu_ms_charged=charged,
         gpu_ms_measured=outcome.prefill_ms + outcome.decode_ms,
         cost_micro=cost.micro,
         currency=cost.currency,
+        deployment_id=row.deployment_id,
+        price_row_id=price.pk if price else None,
+        unsent_thinking_tokens=ledger_facts.unsent_thinking_tokens(row) if outcome.has_token else 0,
     )
 
 

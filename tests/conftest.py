@@ -31,6 +31,26 @@ def stack(shared_stack: Stack) -> Iterator[Stack]:
     shared_stack.revive()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """A test that commits leaves an empty ledger: SQLite's flush deletes row by row, which its triggers refuse."""
+    marker = item.get_closest_marker("django_db")
+    commits = marker is not None and marker.kwargs.get("transaction")
+    if not commits and "transactional_db" not in getattr(item, "fixturenames", ()):
+        return
+    from django.db import connection
+
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'ledger_no_%'")
+            triggers = cursor.fetchall()
+            for name, _sql in triggers:
+                cursor.execute(f"DROP TRIGGER {name}")
+            cursor.execute("DELETE FROM accounts_ledgerentry")
+            for _name, sql in triggers:
+                cursor.execute(sql)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last: Playwright's own loop stays in the thread, and no asynchronous test can run after it."""
     items.sort(key=lambda item: "journeys" in item.path.parts)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from accounts import ledger
@@ -24,10 +25,31 @@ def test_the_same_use_is_written_once_and_stays_as_it_was() -> None:
 
 
 @pytest.mark.django_db
-def test_an_entry_cannot_be_deleted() -> None:
+def test_an_entry_can_neither_be_changed_nor_deleted() -> None:
     ledger.record(use())
-    with pytest.raises(TypeError):
-        LedgerEntry.objects.get().delete()
+    entry = LedgerEntry.objects.get()
+    for deed in (
+        entry.save,
+        entry.delete,
+        LedgerEntry.objects.all().delete,
+        lambda: LedgerEntry.objects.update(answer_tokens=0),
+        lambda: LedgerEntry.objects.bulk_update([entry], ["answer_tokens"]),
+    ):
+        with pytest.raises(TypeError):
+            deed()
+    assert LedgerEntry.objects.get().answer_tokens == 7
+
+
+@pytest.mark.concurrent
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "deed", ["UPDATE accounts_ledgerentry SET answer_tokens = 0", "DELETE FROM accounts_ledgerentry"]
+)
+def test_the_database_itself_refuses(deed: str) -> None:
+    ledger.record(use())
+    with pytest.raises(DatabaseError, match="append only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(deed)
+    assert LedgerEntry.objects.get().answer_tokens == 7
 
 
 @pytest.mark.concurrent

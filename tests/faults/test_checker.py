@@ -16,7 +16,7 @@ LONG = 90
     ("deed", "undoing", "told"),
     [
         ("m = G.message; m.text += 'x'; m.save()", "m = G.message; m.text = m.text[:-1]; m.save()", "tab and database"),
-        ("L.update(answer_tokens=1)", "L.update(answer_tokens=10)", "ledger"),
+        ("S.update(answer_tokens=1)", "S.update(answer_tokens=10)", "ledger"),
         (
             "SlotLease.objects.create(deployment=G.deployment, number=9, holder=pk)",
             "SlotLease.objects.all().delete()",
@@ -34,7 +34,7 @@ LONG = 90
 async def test_a_wrong_is_seen(stack: Stack, deed: str, undoing: str, told: str) -> None:
     names = (
         "G = Generation.objects.get(pk=pk); R = Reservation.objects.filter(generation_id=pk);"
-        "L = LedgerEntry.objects.filter(key__startswith=pk);"
+        "S = Segment.objects.filter(generation_id=pk);"
     )
     async with Tab(stack, stack.person()) as tab:
         shown = await tab.ask(question("say 5+10"))
