@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+from django.conf import settings
 from django.utils import timezone
 
 from chat.bells import Why
+from chat.models import StrandedModel
 from models_admin.loads import outlook
 from models_admin.loads.outlook import Look, Outlook, Verdict
 from models_admin.models import Deployment
@@ -29,10 +33,15 @@ CODES = {
 
 
 def why(model_key: str, look: Look) -> Why:
-    """Of the best of its deployments; `look` is one reading of the tables for as many models as wanted."""
+    """Of the best of its deployments; `look` is one reading of the tables for as many models as wanted.
+
+    `until` is the end of the pin in the way or, where nothing can take the model any more, that of the waiting.
+    """
     found = look.for_model(model_key)
+    ends_at = _gives_up_at(model_key) or (found.pinned_until if found else None)
+    until = round(ends_at.timestamp() * 1000) if ends_at else None
     if found is None:
-        return Why("no_engine")
+        return Why("no_engine", until=until)
     row = found.deployment
     code = _code(found)
     return Why(
@@ -44,7 +53,7 @@ def why(model_key: str, look: Look) -> Why:
         detail=row.reason if code == "load_failed" else "",
         percent=row.progress if code == "loading" else None,
         seconds=seconds_left(row) if code in (EVICTING, "loading", "cold") else None,
-        until=round(found.pinned_until.timestamp() * 1000) if found.pinned_until else None,
+        until=until,
     )
 
 
@@ -57,6 +66,17 @@ def seconds_left(row: Deployment) -> int | None:
         left = max(1, left - round((timezone.now() - row.state_since).total_seconds()))
     step = 1 if left < 10 else 5 if left < 60 else 10
     return -(-max(1, left) // step) * step
+
+
+def patience() -> timedelta:
+    """How long people wait for a model that nothing can take any more."""
+    return timedelta(seconds=settings.STRANDED_SECONDS)
+
+
+def _gives_up_at(model_key: str) -> datetime | None:
+    """When those who wait for it do so no more; None where something may still take it."""
+    since = StrandedModel.objects.filter(model_key=model_key).values_list("since", flat=True).first()
+    return since + patience() if since else None
 
 
 def _code(found: Outlook) -> str:

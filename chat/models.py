@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.ids import uuid7
@@ -207,6 +208,13 @@ class ReadyWish(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "model_key"], name="readywish_one_per_model")]
+
+
+class StrandedModel(models.Model):
+    """A model that people wait for and that nothing can take any more; `since` when, by the database's clock."""
+
+    model_key = models.CharField(max_length=200, unique=True)
+    since = models.DateTimeField(db_default=Now())
 
 
 class LengthSeen(models.Model):

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import quota, rollup
-from chat import bells, errors, placing, queue, ready_wishes, reaping, settlement
+from chat import bells, errors, placing, queue, ready_wishes, reaping, settlement, stranded
 from chat.database import in_database, on_lease_thread
 from chat.models import Generation
 from chat.models import Line as LineRow
@@ -200,6 +200,7 @@ def sweep(*, may_reap: bool) -> None:
     """What nobody else will do: reap the dead, send again what was not claimed, free what is held by nothing."""
     if may_reap:
         reaping.reap()
+        stranded.sweep()
     late = Generation.objects.filter(
         state=State.RELEASED, released_at__lt=Now() - timedelta(seconds=RESEND_AFTER_SECONDS)
     )

@@ -39,7 +39,7 @@ FAILURES = {
 }
 
 FAILURE_WORDS = {
-    "never_ready": "Nothing here could load or run this model in time. Choose another one, or ask an admin to look at it.",
+    "never_ready": "Nothing here could load or run this model in time. Choose another one, or ask an admin.",
 }
 
 

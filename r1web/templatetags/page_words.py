@@ -46,6 +46,8 @@ def _interface() -> dict[str, str]:
         "try_again": _("Try again"),
         "text_is_saved": _("The text above is saved and counted once."),
         "question_is_saved": _("Your question is saved."),
+        "ready_models": _("Ready now, to choose below: {models}."),
+        "no_ready_models": _("No other model is ready at the moment."),
         "model_is": _("Model: {name}"),
         "rename": _("Rename"),
         "undo": _("Undo"),
@@ -74,6 +76,7 @@ def _counts() -> dict[str, Any]:
         "ahead": _("{n} ahead of you"),
         "next": _("Next in line"),
         "ready_in": _("ready in about {n} s, by its last load"),
+        "ends_at": _("If nothing changes, it stops waiting at {time}; the question stays here."),
     }
 
 
@@ -125,6 +128,7 @@ def _reasons() -> dict[str, str]:
         "reason.out_of_credit": _("The account at this cloud is used up"),
         "reason.cloud_not_allowed": _("This model is a cloud’s, and your group may not send anything there."),
         "reason.local_only": _("This conversation stays on our own machines, and this model is a cloud’s."),
+        "reason.never_ready": _("Nothing here can load or run this model now, so the question stopped waiting"),
         "reason.engine_broke_off": _("The engine stopped in the middle of the answer"),
         "reason.runner_lost": _("The process that carried this answer was lost"),
         "reason.site_stopping": _("The site was stopped before the answer was complete"),
@@ -163,6 +167,7 @@ def _ways() -> dict[str, str]:
         "way.out_of_credit": _("Choose a local model below; an admin has to pay in."),
         "way.cloud_not_allowed": _("Choose a local model below."),
         "way.local_only": _("Choose a local model below."),
+        "way.never_ready": _("An admin finds the cause under Models; after that, try again."),
         "way.engine_broke_off": later,
         "way.runner_lost": again,
         "way.site_stopping": again,

@@ -149,7 +149,9 @@ function broken(answer, words) {
   head.append(icon("unplugged"), words.say(`reason.${code}`, { n: answer.tokens.answer }));
   const why = element("p", "broken__why");
   const hasText = answer.answer !== "" || answer.thinking !== "";
-  why.textContent = [words.say(hasText ? "text_is_saved" : "question_is_saved"), words.say(`way.${code}`)].join(words.language.startsWith("zh") ? "" : " ");
+  const said = [words.say(hasText ? "text_is_saved" : "question_is_saved"), words.say(`way.${code}`)];
+  if (answer.reason === "never_ready") said.splice(1, 0, readyNow(words));
+  why.textContent = said.join(words.language.startsWith("zh") ? "" : " ");
   const ways = element("div", "broken__ways");
   // The same text would be too long again.
   if (answer.reason === "context_too_long") ways.append(newChat(words));
@@ -157,6 +159,13 @@ function broken(answer, words) {
   if (answer.answer) ways.append(way("copy", "copy", words.say("copy_what_there_is"), "button--quiet"));
   box.append(head, why, ways);
   return box;
+}
+
+/** What the picker has that is warm. @param {import("./i18n.js").Words} words */
+function readyNow(words) {
+  const rows = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-choices] [data-model]:has(.dot--warm)"));
+  const models = [...rows].map((row) => row.dataset.name ?? "").join(words.language.startsWith("zh") ? "、" : ", ");
+  return models ? words.say("ready_models", { models }) : words.say("no_ready_models");
 }
 
 /** @param {string} action @param {string} picture @param {string} label @param {string} look */

@@ -6,6 +6,8 @@
 
 /** Waiting for a place, not for a model: there is nothing to be told of. */
 const WARM = ["ahead", "next", "your_cap", "no_runner"];
+/** Here `until` is the end of a pin, elsewhere that of the waiting. */
+const PINNED = "no_room_pinned";
 
 /** @param {import("./i18n.js").Words} words @param {Waiting} waiting @returns {Card} */
 export function waitingWords(words, waiting) {
@@ -31,12 +33,13 @@ function why(words, code, args) {
   };
   const sentence = words.say(key(words, code, args), named);
   const detail = words.has(`load.${args.detail}`) ? words.say(`load.${args.detail}`) : "";
-  return [sentence, detail].filter(Boolean).join(words.language.startsWith("zh") ? "" : " ");
+  const end = args.until && code !== PINNED ? words.say("ends_at", named) : "";
+  return [sentence, detail, end].filter(Boolean).join(words.language.startsWith("zh") ? "" : " ");
 }
 
 /** The sentence that names most of what is known. @param {import("./i18n.js").Words} words @param {string} code @param {any} args */
 function key(words, code, args) {
   if (code === "loading" && typeof args.percent === "number") return "loading.percent";
-  if (code === "no_room_pinned" && args.until) return "pinned.until";
+  if (code === PINNED && args.until) return "pinned.until";
   return words.has(`waiting.${code}`) ? `waiting.${code}` : "waiting.unknown";
 }

@@ -12,7 +12,7 @@ const words = new Words({
   "waiting.ahead": "All places are taken.", "waiting.unknown": "It is kept.",
   "waiting.loading": "{model} is loading on {host}.", "loading.percent": "{model} is loading on {host}, {percent} %.",
   "waiting.evicting": "{other} makes room for {model}.", "waiting.load_failed": "{model} did not get ready.",
-  "waiting.no_room_pinned": "{host} is pinned.", "pinned.until": "{host} is pinned until {time}.",
+  ends_at: "It ends at {time}.", "waiting.no_room_pinned": "{host} is pinned.", "pinned.until": "{host} is pinned until {time}.",
 }, "en");
 const cold = { key: "r1:70b", model: "R1 70B", host: "gpu-2" };
 /** @param {string} code @param {object} [args] @param {number} [ahead] */
@@ -54,6 +54,12 @@ test("a load is told with its host, its percent and its time", () => {
 test("a model without a name for its reader makes room as another one", () => {
   assert.equal(said("evicting", { other: "R1 1.5B" }).why, "R1 1.5B makes room for R1 70B.");
   assert.equal(said("evicting").why, "another model makes room for R1 70B.");
+});
+
+test("what nothing can take any more is told with the end of the waiting", () => {
+  const until = new Date().setHours(16, 5);
+  assert.match(said("load_failed", { until, detail: "no_token" }).why, /^R1 70B did not get ready\. No token came out\. It ends at \D*4:05\sPM\.$/);
+  assert.doesNotMatch(said("no_room_pinned", { until }).why, /ends/);
 });
 
 test("a pin is told with its end where it has one, a failure with its reason", () => {
