@@ -21,7 +21,7 @@ from django.utils.translation import ngettext
 from live.redis import RedisError
 from models_admin import audit
 from models_admin.agents import host_access
-from models_admin.engines import fleet
+from models_admin.engines import fleet, row_locks
 from models_admin.hosts import engine_keys, hosts, membership
 from models_admin.hosts.membership import Membership
 from models_admin.loads import deploying
@@ -102,6 +102,7 @@ def remove(host: Host, *, by: str) -> None:
     try:
         with transaction.atomic():
             audit.record(by, "remove_host", host, before=host.address)
+            row_locks.lock(Deployment.objects.filter(engine__host=host))
             Deployment.objects.filter(engine__host=host).delete()
             host.engines.all().delete()
             host.delete()

@@ -15,6 +15,7 @@ from django.utils import timezone
 from models_admin.backends.base import BackendError, Driver
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.facts import Balance, LoadedModel, ModelFacts
+from models_admin.engines import row_locks
 from models_admin.family import expected_memory
 from models_admin.models import Engine, EngineChange
 
@@ -134,6 +135,7 @@ def changes_between(before: Facts, after: Facts) -> list[Change]:
 def _hold_to(engine: Engine, facts: Facts) -> None:
     """Never more slots or context than there are; memory as the engine counts it."""
     deployments = engine.deployments.all()
+    row_locks.lock(deployments)
     # Where models are loaded on demand, each question chooses the context: what is loaded bounds nothing.
     is_bound = not CAPABILITIES[engine.kind].load
     if facts.slots:

@@ -137,7 +137,9 @@ def take_slots(deployment: Deployment, holders: Sequence[uuid.UUID]) -> None:
 
     The row is locked: whoever unloads it locks it too, and then either sees these leases or keeps us from them.
     """
-    if not Deployment.objects.select_for_update().filter(pk=deployment.pk, state=Deployment.State.WARM, stage=""):
+    if not Deployment.objects.select_for_update(no_key=True).filter(
+        pk=deployment.pk, state=Deployment.State.WARM, stage=""
+    ):
         raise NoSlotFree
     taken = set(SlotLease.objects.filter(deployment=deployment).values_list("number", flat=True))
     free = [number for number in range(1, deployment.slots + 1) if number not in taken]

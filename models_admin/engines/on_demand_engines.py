@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db.models import F
 from django.db.models.functions import Now
 
+from models_admin.engines import row_locks
 from models_admin.models import Deployment, Engine
 
 State = Deployment.State
@@ -18,7 +19,8 @@ def note_health(engine: Engine, *, is_ready: bool, detail: str) -> None:
     """One that is silent has nothing in memory for us; one that is back tells what it has (`note_loaded`)."""
     rows = engine.deployments
     if not is_ready:
-        rows.filter(state__in=[State.WARM, State.STOPPED]).update(
+        row_locks.move(
+            rows.filter(state__in=[State.WARM, State.STOPPED]),
             state=State.FAILED,
             state_since=Now(),
             stage="",
@@ -27,9 +29,8 @@ def note_health(engine: Engine, *, is_ready: bool, detail: str) -> None:
             attempt=F("attempt") + 1,
         )
     else:
-        rows.filter(state=State.FAILED, reason=UNREACHABLE).update(
-            state=State.STOPPED, state_since=Now(), reason="", detail=""
-        )
+        back = rows.filter(state=State.FAILED, reason=UNREACHABLE)
+        row_locks.move(back, state=State.STOPPED, state_since=Now(), reason="", detail="")
 
 
 def note_loaded(engine_id: int, here: dict[str, int | None], asked_at: datetime) -> None:

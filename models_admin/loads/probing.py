@@ -23,7 +23,7 @@ from django.utils import timezone
 from models_admin.backends.base import BackendError, Endpoint, Health, Overloaded
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.drivers import open_driver
-from models_admin.engines import engine_facts, on_demand_engines, secrets
+from models_admin.engines import engine_facts, on_demand_engines, row_locks, secrets
 from models_admin.loads import warm_notes
 from models_admin.models import Deployment, Engine
 
@@ -170,7 +170,7 @@ def note_health(engine_id: int, health: Health) -> None:
     if engine.is_cloud and health.is_ready:
         # A full cloud's account looks well: what a runner was refused goes before that for a while.
         moved = moved.filter(state_since__lt=Now() - timedelta(seconds=CLOUD_RETRY_SECONDS))
-    moved.exclude(state=state).update(state=state, state_since=Now())
+    row_locks.move(moved.exclude(state=state), state=state, state_since=Now())
 
 
 def _engines() -> list[_Asked]:

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from models_admin import audit
+from models_admin.engines import row_locks
 from models_admin.loads import warm_orders, warming
 from models_admin.models import Deployment, Engine, Host, Launch, Measurement
 from models_admin.orders.launch_orders import ServerWord
@@ -134,9 +135,8 @@ def note_warm(deployment: int, attempt: int, speed: Speed) -> None:
 
 def note_silent_servers(engine: Engine) -> None:
     """A launched server that answers no more is its host's to start again, and warm only after another token."""
-    Deployment.objects.filter(engine=engine, launch__isnull=False, state=State.WARM).update(
-        state=State.STARTING, state_since=Now(), stage=warming.LAUNCHING, progress=None, seen_at=Now()
-    )
+    warm = Deployment.objects.filter(engine=engine, launch__isnull=False, state=State.WARM)
+    row_locks.move(warm, state=State.STARTING, state_since=Now(), stage=warming.LAUNCHING, progress=None, seen_at=Now())
 
 
 def note_failed(deployment: int, attempt: int, reason: str, detail: str = "") -> None:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
+from models_admin.engines import row_locks
 from models_admin.engines.fleet import LOCAL_HOST
 from models_admin.hosts import hosts
 from models_admin.loads import outlook, warm_notes, warm_orders, warming
@@ -80,9 +81,15 @@ def _give_up_gone() -> None:
     """What a gone host launched is not there to be asked; where it comes back with it running, it is found again."""
     gone = hosts.gone().exclude(name=LOCAL_HOST).values("pk")
     lost = Deployment.objects.filter(engine__host__in=gone, launch__isnull=False)
-    lost.filter(state=State.DRAINING).update(state=State.STOPPED, state_since=Now(), reason="host_gone")
-    lost.filter(state__in=[State.WARM, State.STARTING]).update(
-        state=State.FAILED, state_since=Now(), stage="", progress=None, reason="host_gone", detail=""
+    row_locks.move(lost.filter(state=State.DRAINING), state=State.STOPPED, state_since=Now(), reason="host_gone")
+    row_locks.move(
+        lost.filter(state__in=[State.WARM, State.STARTING]),
+        state=State.FAILED,
+        state_since=Now(),
+        stage="",
+        progress=None,
+        reason="host_gone",
+        detail="",
     )
 
 
@@ -116,7 +123,8 @@ def _send_one_again(row: Deployment) -> None:
 
 
 def _end_measurements() -> None:
-    Deployment.objects.filter(_is_silent(), stage=warming.MEASURING).update(stage="", attempt=F("attempt") + 1)
+    measured = Deployment.objects.filter(_is_silent(), stage=warming.MEASURING)
+    row_locks.move(measured, stage="", attempt=F("attempt") + 1)
 
 
 def _unload_idle() -> None:

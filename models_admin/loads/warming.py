@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from models_admin import audit
+from models_admin.engines import row_locks
 from models_admin.loads import deploying, outlook, warm_orders, warm_words
 from models_admin.loads.outlook import Outlook, Verdict
 from models_admin.models import Deployment, Host, Pin, SlotLease
@@ -44,6 +45,7 @@ def warm(deployment: Deployment, *, by: str, why: str = "") -> Deployment:
         if row.state in (State.WARM, State.STARTING):
             return row
         found = _checked(seen, row)
+        row_locks.lock(Deployment.objects.filter(pk__in=[row.pk, *(each.pk for each in found.unloads)]))
         for each in found.unloads:
             _drain(each, by=by, why=_("%(model)s needs its memory") % {"model": row.artifact.model.name})
         _begin(row, found)
@@ -90,7 +92,11 @@ def unpin(pin: Pin, *, by: str) -> None:
 def measure(deployment: Deployment, *, by: str) -> None:
     """Ask for a measurement at 1 to n streams; its rows come later. Raises WarmError where it is not warm and idle."""
     with transaction.atomic():
-        row = Deployment.objects.select_for_update().select_related("artifact__model").get(pk=deployment.pk)
+        row = (
+            Deployment.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("artifact__model")
+            .get(pk=deployment.pk)
+        )
         if row.state != State.WARM or row.stage:
             raise WarmError(_("%(model)s is not warm, or being measured already.") % {"model": row.artifact.ref})
         if SlotLease.objects.filter(deployment=row).exists():
@@ -148,7 +154,7 @@ def _drain(row: Deployment, *, by: str, why: str) -> None:
 
     The row is locked first and its slots are read by a statement of their own: whoever leases one locks it as well.
     """
-    locked = Deployment.objects.select_for_update().filter(pk=row.pk, state=State.WARM).first()
+    locked = Deployment.objects.select_for_update(no_key=True).filter(pk=row.pk, state=State.WARM).first()
     if locked is None:
         raise WarmError(_("%(model)s is not in memory.") % {"model": row.artifact.ref})
     if locked.stage or SlotLease.objects.filter(deployment=locked).exists():
@@ -159,7 +165,7 @@ def _drain(row: Deployment, *, by: str, why: str) -> None:
 
 def _stop_start(row: Deployment, *, by: str, why: str) -> None:
     """A load that somebody thinks better of."""
-    locked = Deployment.objects.select_for_update().filter(pk=row.pk, state=State.STARTING).first()
+    locked = Deployment.objects.select_for_update(no_key=True).filter(pk=row.pk, state=State.STARTING).first()
     if locked is not None:
         _put_out(locked)
         audit.record(by, "unload", row, before=State.STARTING, after=State.DRAINING, why=why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -21,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 
 from models_admin.agents import host_access, joining
 from models_admin.agents.joining import JoinError
-from models_admin.engines import fleet
+from models_admin.engines import fleet, row_locks
 from models_admin.fit.memory_split import GIB
 from models_admin.hosts import hosts
 from models_admin.hosts.inventory import GpuCard, Inventory
@@ -112,7 +113,8 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         try:
-            return super().delete_view(request, object_id, extra_context)
+            page = super().delete_view
+            return row_locks.again_after_conflict(lambda: page(request, object_id, extra_context))
         except JoinError as error:  # it took up work since the page was asked for
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(reverse("admin:models_admin_host_changelist"))
@@ -123,7 +125,7 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
         for host in queryset:
             try:
-                joining.remove(host, by=request.user.get_username())
+                row_locks.again_after_conflict(partial(joining.remove, host, by=request.user.get_username()))
             except JoinError as error:
                 self.message_user(request, str(error), messages.ERROR)
 

@@ -16,6 +16,7 @@ from django.utils.functional import Promise as LazyText
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from models_admin.engines import row_locks
 from models_admin.loads import deploying, warming
 from models_admin.models import Artifact, Deployment, Host, Pin, PullJob, StoredArtifact
 from models_admin.pages.plan_view import Wish
@@ -155,7 +156,7 @@ def act(verb: str, row: Any, *, by: str, why: str = "") -> Done:
     """Who may is the caller's to have asked. Raises VerbRefused."""
     known = VERBS[verb]
     try:
-        made = known.act(row, by, why)
+        made = row_locks.again_after_conflict(lambda: known.act(row, by, why))
     except (warming.WarmError, pulling.PullError, deploying.DeployError, deleting.DeleteError) as error:
         raise VerbRefused(str(error)) from error
     return Done(str(known.told) % {"name": name(row)}, _undo(known, made, row))
@@ -190,13 +191,15 @@ def order(wish: Wish, host: Host, *, by: str, then_warm: bool) -> Done:
     about = {"model": wish.artifact.model.name, "host": host.name}
     try:
         if then_warm:
-            deployment = deploying.deploy(
-                wish.artifact, host, by=by, kind=wish.kind, context=wish.context, slots=wish.slots, flags=wish.flags,
-                gpus=wish.gpus,
+            deployment = row_locks.again_after_conflict(
+                lambda: deploying.deploy(
+                    wish.artifact, host, by=by, kind=wish.kind, context=wish.context, slots=wish.slots,
+                    flags=wish.flags, gpus=wish.gpus,
+                )
             )  # fmt: skip
             if is_there(wish.artifact, host):
                 return act("warm", deployment, by=by)
-        job = pulling.ask(wish.artifact, host, by=by, then_warm=then_warm)
+        job = row_locks.again_after_conflict(lambda: pulling.ask(wish.artifact, host, by=by, then_warm=then_warm))
     except (warming.WarmError, pulling.PullError, deploying.DeployError, deleting.DeleteError) as error:
         raise VerbRefused(str(error)) from error
     told = _("%(model)s is pulled to %(host)s, then warmed.") if then_warm else _("%(model)s is pulled to %(host)s.")
