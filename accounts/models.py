@@ -230,6 +230,7 @@ class QuotaRequest(models.Model):
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)
     closed_at = models.DateTimeField(null=True, editable=False)
     closed_by = models.CharField(max_length=150, blank=True, default="", editable=False)
+    read_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = _("request for more")
