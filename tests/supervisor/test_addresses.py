@@ -16,6 +16,7 @@ import pytest
 
 from r1web.supervisor import redis_server, throwaway_postgres
 from r1web.supervisor.site import lan_addresses
+from tests.supervisor.prepared_data import prepared
 from tests.supervisor.site_process import SiteProcess, free_port, until
 
 
@@ -43,7 +44,7 @@ def sign_in(base: str, password: str) -> int:
 def test_with_host_one_signs_in_at_the_machines_other_address(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("correct horse battery\n")
     words = ("--host", "0.0.0.0", "--admin-password-file", str(tmp_path / "password"))
-    address, site = outer_address(), SiteProcess(tmp_path / "data", free_port(), *words)
+    address, site = outer_address(), SiteProcess(prepared(tmp_path / "data"), free_port(), *words)
     try:
         site.wait_until_ready()
         base = f"http://{address}:{site.port}"
@@ -55,7 +56,8 @@ def test_with_host_one_signs_in_at_the_machines_other_address(tmp_path: Path) ->
 
 
 def test_tls_serves_a_certificate_that_names_every_address(tmp_path: Path) -> None:
-    address, site = outer_address(), SiteProcess(tmp_path / "data", free_port(), "--host", "0.0.0.0", "--tls")
+    address = outer_address()
+    site = SiteProcess(prepared(tmp_path / "data"), free_port(), "--host", "0.0.0.0", "--tls")
     try:
         site.wait_until_ready()
         # The certificate is its own authority: a client that trusts it accepts the address as well.
@@ -70,7 +72,7 @@ def test_tls_serves_a_certificate_that_names_every_address(tmp_path: Path) -> No
 
 
 def test_behind_an_https_proxy_health_is_still_asked_in_plain_http(tmp_path: Path) -> None:
-    site = SiteProcess(tmp_path / "data", free_port(), R1WEB_HTTPS="1")
+    site = SiteProcess(prepared(tmp_path / "data"), free_port(), R1WEB_HTTPS="1")
     try:
         site.wait_until_ready()
         assert site.answers("/healthz") and site.answers("/livez")

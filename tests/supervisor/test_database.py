@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from tests.supervisor.prepared_data import prepared
 from tests.supervisor.site_process import SiteProcess, free_port
 
 READ_KEY = (
@@ -27,23 +28,23 @@ def run(path: Path, *statements: str) -> list[tuple[object, ...]]:
 
 
 def test_an_older_copy_put_back_into_the_same_file_is_migrated(tmp_path: Path) -> None:
-    file, copy = tmp_path / "data" / "db.sqlite3", tmp_path / "copy.sqlite3"
+    file, copy = prepared(tmp_path / "data") / "db.sqlite3", tmp_path / "copy.sqlite3"
     site = started(file.parent)
-    site.manage("migrate", "models_admin", "0001", "-v0")
+    site.manage("migrate", "accounts", "0002", "-v0")
+    [(newest,)] = run(file, "PRAGMA user_version")
+    run(file, "PRAGMA user_version = 1", f"VACUUM INTO '{copy}'", f"PRAGMA user_version = {newest}")
+    site.manage("migrate", "-v0")
     site.end()
-    run(file, "PRAGMA user_version = 1", f"VACUUM INTO '{copy}'")  # the number of an older version
-    started(file.parent).end()
     assert not file.with_name("db.sqlite3-wal").exists(), "the file alone is the whole database"
     with file.open("r+b") as place:  # as `cp` does: the same inode
         place.truncate(0)
         place.write(copy.read_bytes())
     started(file.parent).end()
-    assert run(file, "SELECT 1 FROM django_migrations WHERE app = 'models_admin' AND name LIKE '0002%'") == [(1,)]
+    assert run(file, "SELECT 1 FROM django_migrations WHERE app = 'accounts' AND name LIKE '0003%'") == [(1,)]
 
 
 def test_a_migration_that_fails_again_and_again_leaves_one_copy(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    started(data).end()
+    data = prepared(tmp_path / "data")
     # Its table is there already: the migration cannot go through.
     run(data / "db.sqlite3", "DELETE FROM django_migrations WHERE app = 'chat'", "PRAGMA user_version = 1")
     for _ in range(2):
@@ -68,7 +69,7 @@ def test_manage_reads_engine_keys_with_the_secret_key_that_the_site_was_given(tm
 
 
 def test_a_lost_secret_key_costs_the_built_in_engine_nothing(tmp_path: Path) -> None:
-    data = tmp_path / "data"
+    data = prepared(tmp_path / "data")
     started(data).end()
     (data / "secret_key").unlink()
     site = started(data)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.supervisor.prepared_data import prepared
 from tests.supervisor.site_process import SiteProcess, free_port, until
 
 
 def test_a_silent_engine_is_told_and_the_site_is_up_all_the_same(tmp_path: Path) -> None:
-    first = SiteProcess(tmp_path / "data", free_port())
-    first.wait_until_ready()
-    first.end()
-    site = SiteProcess(tmp_path / "data", free_port())
+    site = SiteProcess(prepared(tmp_path / "data"), free_port())
     try:
         until(lambda: "Engine" in site.children(), "the engine's process runs")
         site.children()["Engine"].suspend()
@@ -24,7 +22,7 @@ def test_a_silent_engine_is_told_and_the_site_is_up_all_the_same(tmp_path: Path)
 
 def test_it_listens_where_runners_of_other_machines_find_it_and_as_fast_as_it_can(tmp_path: Path) -> None:
     settings = {"R1WEB_ENGINE_HOST": "127.0.0.2", "R1WEB_DEMO_TOKENS_PER_SECOND": "0"}
-    site = SiteProcess(tmp_path / "data", free_port(), **settings)
+    site = SiteProcess(prepared(tmp_path / "data"), free_port(), **settings)
     try:
         site.wait_until_ready()
         script = "from models_admin.models import *; d = Deployment.objects.get(); print(d, d.tokens_per_second)"

@@ -9,11 +9,12 @@ import shutil
 from pathlib import Path
 
 from r1web.supervisor.children import LOG_BYTES
+from tests.supervisor.prepared_data import prepared
 from tests.supervisor.site_process import SiteProcess, free_port, until
 
 
 def test_a_site_goes_on_when_its_record_and_logs_cannot_be_written(tmp_path: Path) -> None:
-    site = SiteProcess(tmp_path / "data", free_port())
+    site = SiteProcess(prepared(tmp_path / "data"), free_port())
     try:
         site.wait_until_ready()
         web, record = site.children()["Web server"], site.data / "children.json"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.models_admin.model_server import ModelServer, content, serving
+from tests.supervisor.prepared_data import prepared
 from tests.supervisor.site_process import SiteProcess, free_port, is_alive, until
 
 SIZE = 300_000
@@ -29,7 +30,7 @@ def hub() -> Iterator[ModelServer]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, hub: ModelServer) -> Iterator[SiteProcess]:
     words = ("--redis-bind", f"127.0.0.1:{free_port()}")
-    running = SiteProcess(tmp_path_factory.mktemp("site") / "data", free_port(), *words)
+    running = SiteProcess(prepared(tmp_path_factory.mktemp("site") / "data"), free_port(), *words)
     try:
         running.wait_until_ready()
         yield running

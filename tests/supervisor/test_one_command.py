@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from r1web.supervisor import children
+from tests.supervisor.prepared_data import prepared
 from tests.supervisor.site_process import ROOT, SiteProcess, free_port, is_alive, until
 
 NAMES = {"Redis", "Engine", "Web server", "Runner"}
@@ -123,7 +124,7 @@ def nothing_is_left(site: SiteProcess, children: dict[str, psutil.Process]) -> N
 
 
 def test_every_way_to_end_leaves_nothing_and_the_next_start_is_quick(tmp_path: Path) -> None:
-    data, port = tmp_path / "data", free_port()
+    data, port = prepared(tmp_path / "data"), free_port()
     links = set()
     for number in (signal.SIGTERM, signal.SIGINT):
         site = SiteProcess(data, port)
@@ -139,7 +140,7 @@ def test_every_way_to_end_leaves_nothing_and_the_next_start_is_quick(tmp_path: P
 
 
 def test_a_killed_supervisor_leaves_nothing_that_disturbs_the_next_start(tmp_path: Path) -> None:
-    data, port = tmp_path / "data", free_port()
+    data, port = prepared(tmp_path / "data"), free_port()
     first = SiteProcess(data, port)
     first.wait_until_ready()
     orphans = first.children()
