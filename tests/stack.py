@@ -13,6 +13,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,10 +120,13 @@ class Stack:
         self.orm("Deployment.objects.update(slots=slots)", slots=slots)
 
     def end(self) -> None:
-        for process in self.processes:
-            process.end()
+        """All at once; only Redis waits, whom the others ask to their end."""
         if self._shell is not None:
             self._shell.stdin.close()  # type: ignore[union-attr]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Process.end, (*self.webs, *self.runners, self.engine)))
+        self.redis.end()
+        if self._shell is not None:
             self._shell.wait(10)
         _drop_database(self._database)
         shutil.rmtree(self.folder, ignore_errors=True)
