@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -24,10 +25,9 @@ from r1web.supervisor.terminal import say, step
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Also run what takes minutes: random faults, soak.
 LONG = "--long"
-# They run beside all others: their processes start, wait and are killed, and one core is enough for them.
-WITH_WHOLE_SITES = (
-    "tests/supervisor", "tests/journeys", "tests/faults/test_launching.py", "tests/faults/test_warming.py",
-)  # fmt: skip
+# Two lanes beside that of all other tests: their processes start, wait and are killed, and mostly wait.
+WHOLE_SITES = ("tests/supervisor", "tests/journeys")
+FAULTS = ("tests/faults", "tests/api/test_openai_client.py", "tests/chat/test_stages.py")
 ENGINES = ("vllm", "sglang")
 
 
@@ -95,35 +95,48 @@ def _require(name: str, is_there: Callable[[], bool]) -> None:
 
 
 def _everything(values: Mapping[str, str], words: list[str]) -> list[int]:
-    """Two lanes, for two cores: tests that start whole sites take as long as all else."""
-    with tempfile.TemporaryFile() as told, _whole_sites(values, words, told) as beside:
+    with ExitStack() as ending:
+        lanes = [ending.enter_context(_lane(values, words, places)) for places in (WHOLE_SITES, FAULTS)]
         statuses = [
             _run([sys.executable, "-m", "r1web.supervisor.checks"], values),
             _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}),
-            *_some(values, [*words, *(f"--ignore={place}" for place in WITH_WHOLE_SITES)]),
+            *_some(values, [*words, *(f"--ignore={place}" for place in (*WHOLE_SITES, *FAULTS))]),
             _on_postgres(values),
-            beside.wait(),
         ]
-        say(f"Beside them, {', '.join(WITH_WHOLE_SITES)}:")
-        told.seek(0)
-        sys.stdout.write(told.read().decode("utf-8", "replace"))
-    return statuses
+        return [*statuses, *(lane.status() for lane in lanes)]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One pytest under way beside the others."""
+
+    places: tuple[str, ...]
+    process: subprocess.Popen[bytes]
+    told: IO[bytes]
+
+    def status(self) -> int:
+        """Wait for its end and print what it told."""
+        status = self.process.wait()
+        say(f"Beside them, {', '.join(self.places)}:")
+        self.told.seek(0)
+        sys.stdout.write(self.told.read().decode("utf-8", "replace"))
+        return status
 
 
 @contextmanager
-def _whole_sites(values: Mapping[str, str], words: list[str], told: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Their tests under way, in a data folder of their own; what they print is kept in `told`."""
+def _lane(values: Mapping[str, str], words: list[str], places: tuple[str, ...]) -> Iterator[Lane]:
+    """Start a lane in a data folder of its own."""
     data = Path(values["R1WEB_DATA"])
-    own = data / "beside"
-    own.mkdir(mode=0o700)
+    own = Path(tempfile.mkdtemp(prefix="lane-", dir=data))
     (own / "staticfiles").symlink_to(data / "staticfiles")
-    command = [sys.executable, *_pytest([*words, *WITH_WHOLE_SITES])]
+    command = [sys.executable, *_pytest([*words, *places])]
     environment = {**values, "R1WEB_DATA": str(own)}
-    beside = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=told, stderr=subprocess.STDOUT)
-    try:
-        yield beside
-    finally:
-        beside.kill()
+    with tempfile.TemporaryFile() as told:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=told, stderr=subprocess.STDOUT)
+        try:
+            yield Lane(places, process, told)
+        finally:
+            process.kill()
 
 
 def _some(values: Mapping[str, str], words: list[str]) -> list[int]:
