@@ -1,4 +1,4 @@
-"""People, groups and tokens, for admins; `accounting_admin` and `invitation_admin` show the rest."""
+"""People, groups and tokens, for admins; other modules show the rest."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts import accounting_admin, invitation_admin, tokens
+from accounts import accounting_admin, invitation_admin, quota_admin, quota_request_admin, tokens
 from accounts.models import ApiToken, Group, User
 
 # Django looks for this module alone; the imports register what the others show.
-__all__ = ["accounting_admin", "invitation_admin"]
+__all__ = ["accounting_admin", "invitation_admin", "quota_admin", "quota_request_admin"]
 # Our own groups pay and weigh; Django's have the same name and no use here.
 admin.site.unregister(DjangoGroup)
 # The header has its own way back.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
+import msgspec
 from django.conf import settings
 from redis import Redis
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
 RING_SECONDS = 1.0  # a hint is not worth more of a thread's time
 Bell: TypeAlias = tuple[str, bytes]
+USER = "r1:user"
 
 
 @functools.cache
@@ -29,6 +31,11 @@ class _Silence:
     """Until when nobody rings, because Redis did not answer the last time: threads must not queue up before it."""
 
     until = 0.0
+
+
+def for_user(user_id: int, what: str) -> Bell:
+    """For the pages of a person: look again at `what`."""
+    return USER, msgspec.msgpack.encode([user_id, what])
 
 
 def ring(*bells: Bell) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from django.utils import formats
-from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.limit_presets import Preset
 from models_admin.engines import fleet
@@ -108,17 +107,13 @@ def _slow(option: Option) -> str:
 
 def preset(chosen: Preset) -> tuple[str, str]:
     """Its name, and what it means."""
-    names = {"few": _("A few people"), "team": _("Team of 10 to 20"), "class": _("Class of 50")}
-    if chosen.tokens is None:
+    names = {"few": _("A few people"), "team": _("Team of 10"), "class": _("Class of 30")}
+    if chosen.gpu_seconds is None:
         return names[chosen.name], _("no limits, fair line only")
-    return names[chosen.name], _("%(tokens)s tokens a day each") % {"tokens": _count(chosen.tokens)}
-
-
-def _count(tokens: int) -> str:
-    """Chinese counts in ten thousands."""
-    if (get_language() or "").startswith("zh"):
-        return f"{tokens / 10_000:g} 万"
-    return formats.number_format(tokens, force_grouping=True)
+    about = {"minutes": chosen.gpu_seconds // 60, "requests": chosen.requests}
+    return names[chosen.name], _(
+        "%(minutes)s minutes of GPU time a day and %(requests)s questions an hour each"
+    ) % about
 
 
 def progress(run: FirstRun) -> Progress | None:

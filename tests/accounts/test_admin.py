@@ -25,7 +25,14 @@ from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 NEW = "another long password"
 LISTS = [
-    *("accounts_user", "accounts_group", "accounts_apitoken", "accounts_quotalimit", "accounts_ledgerentry"),
+    *(
+        "accounts_user",
+        "accounts_group",
+        "accounts_apitoken",
+        "accounts_quotalimit",
+        "accounts_quotarequest",
+        "accounts_ledgerentry",
+    ),
     *("chat_conversation", "chat_generation"),
     *("models_admin_host", "models_admin_engine", "models_admin_cataloguemodel", "models_admin_deployment"),
 ]

@@ -188,6 +188,19 @@ def test_the_chosen_model_is_pulled_and_its_way_is_seen(admin: Client, registry:
     assert "Answers now: R1 32B." in outcome(text(admin), "Ready")
 
 
+def test_choosing_a_model_whose_pull_is_paused_goes_on_with_it(admin: Client, registry: RegistryServer) -> None:
+    tell(48)
+    attached()
+    registry.serve_model("library/deepseek-r1", "32b", manifest())
+    press(admin, "model", "deepseek-r1:32b")
+    runner_does("add_and_pull")
+    pulling.pause(PullJob.objects.get(), by="root")
+    assert "paused" in text(admin, f"{PAGE}live/")
+    press(admin, "model", "deepseek-r1:32b")
+    runner_does("add_and_pull")
+    assert (PullJob.objects.get().state, PullJob.objects.get().then_warm) == ("planned", True)
+
+
 @pytest.mark.parametrize(
     ("answer", "told"),
     [(Answer(404), "The registry knows no “deepseek-r1:32b”."), (Answer(503), "The registry is busy")],
@@ -217,19 +230,15 @@ def test_a_wish_that_nobody_takes_up_is_told(admin: Client) -> None:
 
 
 def test_each_preset_takes_the_place_of_the_one_before(admin: Client) -> None:
-    other = QuotaLimit.objects.create(subject_kind="everyone", unit="requests", window="hour", amount=9)
+    other = QuotaLimit.objects.create(subject_kind="everyone", unit="requests", window="day", amount=9)
     admin.cookies["time_zone"] = "Asia/Shanghai"
-    for name, amounts in (("team", [200_000]), ("class", [60_000]), ("few", []), ("class", [60_000])):
+    team, school = [(3_600_000, "gpu_ms"), (120, "requests")], [(600_000, "gpu_ms"), (60, "requests")]
+    for name, amounts in (("team", team), ("class", school), ("few", []), ("class", school)):
         press(admin, "limits", name)
-        rows = QuotaLimit.objects.exclude(pk=other.pk)
-        assert list(rows.values_list("amount", flat=True)) == amounts
-    row = QuotaLimit.objects.exclude(pk=other.pk).get()
-    assert (row.subject_kind, row.unit, row.window, row.time_zone) == (
-        "everyone",
-        "output_tokens",
-        "day",
-        "Asia/Shanghai",
-    )
+        rows = QuotaLimit.objects.exclude(pk=other.pk).order_by("unit")
+        assert list(rows.values_list("amount", "unit")) == amounts
+    assert {(row.subject_kind, row.is_each, row.time_zone) for row in rows} == {("everyone", True, "Asia/Shanghai")}
+    assert "10 minutes of GPU time a day and 60 questions an hour each" in text(admin)
     assert "Choose one of the three." in press(admin, "limits", "unlimited; drop")
 
 

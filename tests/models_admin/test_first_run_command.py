@@ -59,7 +59,7 @@ def test_the_command_does_all_of_it_and_again(ollama: OllamaServer, registry: Re
     code, said = command("--limits", "class", "--json")
     assert code == 0 and json.loads(said)["model"]["name"] == "deepseek-r1:14b"
     counts = (Engine.objects.count(), PullJob.objects.count(), Artifact.objects.filter(source="ollama").count())
-    assert counts == (1, 1, 1) and QuotaLimit.objects.get().amount == 60_000
+    assert counts == (1, 1, 1) and QuotaLimit.objects.get(unit="gpu_ms").amount == 600_000
 
 
 def test_the_command_takes_the_largest_that_fits(registry: RegistryServer) -> None:
