@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.db.models import OuterRef, Subquery
 from django.utils import formats, timezone
 from django.utils.functional import Promise as LazyText
 from django.utils.translation import get_language, gettext_lazy, ngettext
@@ -102,8 +103,7 @@ class _Words:
         self._people: dict[str, set[int]] = {}
         for each in pace.waiting(timezone.now()):
             self._people.setdefault(each.model, set()).add(each.user)
-        first = Measurement.objects.filter(streams=1, deployment__state=State.WARM).order_by("at")
-        self._first_token_ms = dict(first.values_list("deployment_id", "first_token_ms"))
+        self._first_token_ms = _newest_first_token_ms()
 
     def of(self, key: str, rows: Sequence[Deployment]) -> Model:
         found = self._look.for_model(key)
@@ -197,6 +197,13 @@ class _Words:
             ms = self._first_token_ms.get(found.deployment.pk)
             return max(1, round(ms / 1000)) if ms is not None else None
         return cold_models.seconds_left(found.deployment) if found.verdict in (Verdict.LOADING, *LOADABLE) else None
+
+
+def _newest_first_token_ms() -> dict[int, int]:
+    """By warm deployment: one row of each, however often it was measured."""
+    newest = Measurement.objects.filter(deployment=OuterRef("pk"), streams=1).order_by("-at", "-pk")
+    warm = Deployment.objects.filter(state=State.WARM).annotate(ms=Subquery(newest.values("first_token_ms")[:1]))
+    return dict(warm.filter(ms__isnull=False).values_list("pk", "ms"))
 
 
 def names(rows: Iterable[Deployment]) -> str:

@@ -134,9 +134,7 @@ class Look:
     def of(self, deployment: Deployment, *, is_retry: bool = False) -> Outlook:
         """`is_retry`: as if it had not failed."""
         host = deployment.engine.host
-        cards, has_gpu = self._cards(host)
-        need = memory_need.of(deployment, cards, has_gpu=has_gpu)
-        found = self.room_for(deployment)
+        need, found = self._need_and_room(deployment)
         verdict = self._verdict(deployment, found, is_retry=is_retry)
         about = found if isinstance(found, Room) else EMPTY_ROOM
         unloads = tuple(self.deployments[each] for each in about.unloads)
@@ -152,12 +150,15 @@ class Look:
 
     def room_for(self, deployment: Deployment) -> Room | NoRoom:
         """What would have to go for it. Where host or size is not known, it is tried."""
+        return self._need_and_room(deployment)[1]
+
+    def _need_and_room(self, deployment: Deployment) -> tuple[Need | None, Room | NoRoom]:
         cards, has_gpu = self._cards(deployment.engine.host, but=deployment)
         need = memory_need.of(deployment, cards, has_gpu=has_gpu)
         if need is None or not cards:
-            return EMPTY_ROOM
+            return need, EMPTY_ROOM
         residents = [self._resident(row, cards, has_gpu) for row in self._in_memory(deployment.engine.host, deployment)]
-        return room.make_room(need, cards, residents)
+        return need, room.make_room(need, cards, residents)
 
     def is_pinned(self, deployment: Deployment) -> bool:
         return deployment.pk in self._pins

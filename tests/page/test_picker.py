@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
@@ -96,6 +98,27 @@ def test_a_warm_model_tells_its_place_and_its_measured_wait(browser: Client, eng
     SlotLease.objects.create(deployment=row, number=1)
     SlotLease.objects.create(deployment=row, number=2)
     assert "in line" in rows(browser)["R1 32B"]
+
+
+def test_however_often_it_was_measured_the_last_time_counts_and_one_row_is_read(
+    browser: Client, engine: Engine
+) -> None:
+    row = deploy(engine, "R1 32B", 20)
+    for number in range(40):
+        made = Measurement.objects.create(
+            deployment=row, streams=1, tokens_per_second=30, first_token_ms=9000 if number else 4000
+        )
+        Measurement.objects.filter(pk=made.pk).update(at=timezone.now() - timedelta(hours=number))
+    with CaptureQueriesContext(connection) as told:
+        assert "about 4 s" in rows(browser)["R1 32B"]
+    reads = [each["sql"] for each in told if "models_admin_measurement" in each["sql"]]
+    assert [len(_read(sql)) for sql in reads] == [1]
+
+
+def _read(sql: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
 
 
 def test_a_load_tells_how_far_it_is_and_who_waits_for_it(browser: Client, engine: Engine) -> None:
