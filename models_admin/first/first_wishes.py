@@ -92,7 +92,9 @@ def _pull(run: FirstRun, artifact: Artifact) -> None:
         if deployment.state not in (deployment.State.WARM, deployment.State.STARTING):
             warming.warm(deployment, by=run.asked_by)
         return
-    pulling.ask(artifact, host, by=run.asked_by, then_warm=True)
+    job = pulling.ask(artifact, host, by=run.asked_by, then_warm=True)
+    if job.state == job.State.PAUSED:
+        pulling.resume(job, by=run.asked_by)
 
 
 def _flags(run: FirstRun, host: Host) -> tuple[tuple[str, str], ...]:
