@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from models_admin.models.hosts import Host
@@ -141,7 +142,8 @@ class PullJob(models.Model):
     """One wish to have an artifact's files on a host, however many ask for it. Moves are guarded by `attempt`.
 
     `done_bytes` and `bytes_per_second` as last told; `seen_at` is renewed with each word of the agent. `then_warm`:
-    what is deployed of these files on that host is loaded when they are there.
+    what is deployed of these files on that host is loaded when they are there. `not_before`: no host is told of it
+    until then; null = at once.
     """
 
     class State(models.TextChoices):
@@ -159,6 +161,7 @@ class PullJob(models.Model):
     attempt = models.PositiveIntegerField(_("attempt"), default=0)
     asked_by = models.JSONField(_("asked by"), default=list)
     then_warm = models.BooleanField(_("then warm"), default=False)
+    not_before = models.DateTimeField(_("not before"), null=True)
     total_bytes = models.BigIntegerField(_("bytes"), null=True)
     done_bytes = models.BigIntegerField(_("bytes there"), default=0)
     bytes_per_second = models.BigIntegerField(_("bytes/s"), default=0)
@@ -184,3 +187,8 @@ class PullJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stored}: {self.state}"
+
+    @property
+    def is_held(self) -> bool:
+        """It waits for its time: no host knows of it."""
+        return self.state == self.State.PLANNED and self.not_before is not None and self.not_before > timezone.now()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 from django.utils.translation import gettext as _
 
-from models_admin.models import Deployment, PullJob
+from models_admin.models import Deployment, PullJob, StoredArtifact
 from models_admin.pages import model_state, pin_words, plan_view
 from models_admin.pages.model_state import Told
 from models_admin.pages.plan_view import View
@@ -13,7 +15,10 @@ from models_admin.pulls import pull_words
 
 
 class Pull(msgspec.Struct, frozen=True):
-    """A pull; bytes and bytes/s. `path` is the host's own, '' until the files were verified."""
+    """A pull; bytes and bytes/s. `path` is the host's own, '' until the files were verified.
+
+    `not_before`: it is held until then, None = at once.
+    """
 
     job: int
     model: str
@@ -28,6 +33,7 @@ class Pull(msgspec.Struct, frozen=True):
     detail: str
     path: str
     then_warm: bool
+    not_before: datetime | None
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -58,11 +64,12 @@ class Deployed(msgspec.Struct, frozen=True):
 
 
 class Files(msgspec.Struct, frozen=True):
-    """Files on a host."""
+    """Files on a host. `reason` is why they are not deleted, '' = nothing failed yet."""
 
     model: str
     host: str
     state: str
+    reason: str
 
 
 class HostPlan(msgspec.Struct, frozen=True):
@@ -95,6 +102,7 @@ def of_pull(job: PullJob) -> Pull:
     return Pull(
         job.pk, job.stored.artifact.ref, job.stored.host.name, job.state, job.stage, job.attempt, job.done_bytes,
         job.total_bytes, job.bytes_per_second, job.reason, job.detail, job.stored.path, job.then_warm,
+        job.not_before,
     )  # fmt: skip
 
 
@@ -132,6 +140,16 @@ def pull_line(job: PullJob) -> str:
 
 def pull_end(job: PullJob) -> str:
     about = {"model": job.stored.artifact.ref, "host": job.stored.host.name, "state": pull_words.state(job)}
+    return _("%(model)s on %(host)s: %(state)s.") % about
+
+
+def files_line(stored: StoredArtifact) -> str:
+    told = model_state.of_deletion(stored)
+    return ": ".join(filter(None, (told.text, told.sub))) if told else ""
+
+
+def files_end(stored: StoredArtifact) -> str:
+    about = {"model": stored.artifact.ref, "host": stored.host.name, "state": stored.get_state_display()}
     return _("%(model)s on %(host)s: %(state)s.") % about
 
 

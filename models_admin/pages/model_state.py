@@ -13,7 +13,7 @@ from models_admin.loads import warm_words
 from models_admin.models import CatalogueModel, Deployment, PullJob, StoredArtifact
 from models_admin.pages import host_view
 from models_admin.pages.pin_words import longest_pin, pinned_until
-from models_admin.pulls import pull_words
+from models_admin.pulls import deletion_words, pull_words
 
 State = Deployment.State
 # In a list, what moves and what fails comes before what rests.
@@ -59,6 +59,9 @@ def of_pull(job: PullJob) -> Told:
     """An open pull, or one that failed."""
     share = 100 * job.done_bytes // job.total_bytes if job.total_bytes else 0
     amount = {"done": _without_unit(job), "total": short(job.total_bytes), "host": fleet.shown_name(job.stored.host)}
+    if job.is_held:
+        words = _("waits until %(time)s, then warmed") if job.then_warm else _("waits until %(time)s")
+        return Told("waiting", words % {"time": pull_words.planned_for(job)}, sub=_held(job, amount))
     if job.state == PullJob.State.PAUSED:
         return Told("waiting", _("paused at %(done)s of %(total)s on %(host)s") % amount, share, _asked_by(job))
     if job.state == PullJob.State.FAILED:
@@ -68,6 +71,10 @@ def of_pull(job: PullJob) -> Told:
     parts = (pull_words.speed(job), pull_words.time_left(job), _asked_by(job))
     sub = ", ".join(part for part in parts if part not in ("", "–"))
     return Told("loading", _("pulling %(done)s of %(total)s to %(host)s") % amount, share, sub)
+
+
+def _held(job: PullJob, amount: dict[str, str]) -> str:
+    return ", ".join(filter(None, (_("%(total)s to %(host)s") % amount, _asked_by(job))))
 
 
 def last_pull(stored: StoredArtifact) -> PullJob | None:
@@ -93,9 +100,21 @@ def about(seconds: int) -> str:
     return _("about %(time)s") % {"time": pull_words.duration(seconds)}
 
 
+def of_deletion(stored: StoredArtifact) -> Told | None:
+    """One that is under way or was given up."""
+    where = {"host": fleet.shown_name(stored.host)}
+    if stored.state == StoredArtifact.State.DELETING:
+        return Told("waiting", _("deleting files on %(host)s") % where, sub=deletion_words.waits_for(stored))
+    if stored.state == StoredArtifact.State.BROKEN and stored.reason:
+        return Told("gone", _("files on %(host)s not deleted") % where, sub=deletion_words.reason(stored))
+    return None
+
+
 def _of_files(stored: StoredArtifact, *, is_deployed: bool) -> Iterable[Told]:
     job = last_pull(stored)
-    if job is not None and (job.state in PullJob.OPEN or job.state == PullJob.State.FAILED):
+    if told := of_deletion(stored):
+        yield told
+    elif job is not None and (job.state in PullJob.OPEN or job.state == PullJob.State.FAILED):
         yield of_pull(job)
     elif stored.state == StoredArtifact.State.READY and not is_deployed:
         yield Told("cold", _("pulled to %(host)s") % {"host": fleet.shown_name(stored.host)}, sub=_("not deployed yet"))

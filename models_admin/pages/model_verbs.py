@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -20,7 +21,7 @@ from models_admin.engines import row_locks
 from models_admin.loads import deploying, warming
 from models_admin.models import Artifact, Deployment, Host, Pin, PullJob, StoredArtifact
 from models_admin.pages.plan_view import Wish
-from models_admin.pulls import deleting, pulling
+from models_admin.pulls import deleting, pull_words, pulling
 
 Person = AbstractBaseUser | AnonymousUser
 Text = str | LazyText
@@ -104,6 +105,10 @@ VERBS: Final[dict[str, Verb]] = {
         gettext_lazy("Resume"), PullJob, lambda row, by, why: pulling.resume(row, by=by, why=why),
         gettext_lazy("The pull of %(name)s goes on."), "pause", gettext_lazy("Pause"),
     ),
+    "start": Verb(
+        gettext_lazy("Start now"), PullJob, lambda row, by, why: pulling.start(row, by=by, why=why),
+        gettext_lazy("The pull of %(name)s starts now."), "pause", gettext_lazy("Pause"),
+    ),
     "cancel": Verb(
         gettext_lazy("Cancel"), PullJob, lambda row, by, why: pulling.cancel(row, by=by, why=why),
         gettext_lazy("The pull of %(name)s is cancelled."), "retry", gettext_lazy("Retry"),
@@ -179,16 +184,17 @@ def _undo(verb: Verb, *rows: models.Model | None) -> Undo | None:
     return Undo(verb.undo, row.pk, str(verb.undo_label)) if row else None
 
 
-def have(person: Person, wish: Wish, host: Host, *, then_warm: bool) -> Done:
+def have(person: Person, wish: Wish, host: Host, *, then_warm: bool, not_before: datetime | None = None) -> Done:
     """The files on that host, and warm when they are there if asked. Raises PermissionDenied, VerbRefused."""
     if not may(person, "pull") or (then_warm and not may(person, "warm")):
         raise PermissionDenied
-    return order(wish, host, by=person.get_username(), then_warm=then_warm)
+    return order(wish, host, by=person.get_username(), then_warm=then_warm, not_before=not_before)
 
 
-def order(wish: Wish, host: Host, *, by: str, then_warm: bool) -> Done:
+def order(wish: Wish, host: Host, *, by: str, then_warm: bool, not_before: datetime | None = None) -> Done:
     """The same, where who may is asked elsewhere. Raises VerbRefused."""
-    about = {"model": wish.artifact.model.name, "host": host.name}
+    if not_before is not None and is_there(wish.artifact, host):
+        raise VerbRefused(_("%(model)s is there already.") % {"model": wish.artifact.model.name})
     try:
         if then_warm:
             deployment = row_locks.again_after_conflict(
@@ -199,11 +205,21 @@ def order(wish: Wish, host: Host, *, by: str, then_warm: bool) -> Done:
             )  # fmt: skip
             if is_there(wish.artifact, host):
                 return act("warm", deployment, by=by)
-        job = row_locks.again_after_conflict(lambda: pulling.ask(wish.artifact, host, by=by, then_warm=then_warm))
+        job = row_locks.again_after_conflict(
+            lambda: pulling.ask(wish.artifact, host, by=by, then_warm=then_warm, not_before=not_before)
+        )
     except (warming.WarmError, pulling.PullError, deploying.DeployError, deleting.DeleteError) as error:
         raise VerbRefused(str(error)) from error
-    told = _("%(model)s is pulled to %(host)s, then warmed.") if then_warm else _("%(model)s is pulled to %(host)s.")
-    return Done(told % about, Undo("cancel", job.pk, str(VERBS["cancel"].label)))
+    return Done(_told(job, host, then_warm=then_warm), Undo("cancel", job.pk, str(VERBS["cancel"].label)))
+
+
+def _told(job: PullJob, host: Host, *, then_warm: bool) -> str:
+    about = {"model": job.stored.artifact.model.name, "host": host.name, "time": pull_words.planned_for(job)}
+    if job.is_held:
+        later = _("%(model)s is pulled to %(host)s at %(time)s.")
+        return (_("%(model)s is pulled to %(host)s at %(time)s, then warmed.") if then_warm else later) % about
+    now = _("%(model)s is pulled to %(host)s.")
+    return (_("%(model)s is pulled to %(host)s, then warmed.") if then_warm else now) % about
 
 
 def is_there(artifact: Artifact, host: Host) -> bool:

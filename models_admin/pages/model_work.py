@@ -22,6 +22,7 @@ OF_PULLS = {
     PullJob.State.FAILED: ("retry",),
     PullJob.State.CANCELLED: ("retry",),
 }
+OF_HELD = ("start", "cancel")
 QUIET = {"cancel", "delete_files", "unpin"}
 
 
@@ -90,12 +91,15 @@ def of_files(stored: StoredArtifact, person: Person) -> Line | None:
     if stored.state == StoredArtifact.State.READY:
         told = Told("warm", _("files on %(host)s, verified, %(size)s") % where)
         return Line(key, name, told, _buttons(["delete_files"], stored.pk, person))
+    if told_of := model_state.of_deletion(stored):
+        is_over = stored.state == StoredArtifact.State.BROKEN
+        return Line(key, name, told_of, _buttons(["delete_files"] if is_over else [], stored.pk, person))
     if job is None or job.state == PullJob.State.DONE:
         return None
     if job.state == PullJob.State.CANCELLED:
         told = Told("cold", _("cancelled on %(host)s") % where)
         return Line(key, name, told, _buttons(OF_PULLS[PullJob.State.CANCELLED], job.pk, person))
-    return Line(key, name, model_state.of_pull(job), _buttons(OF_PULLS[PullJob.State(job.state)], job.pk, person))
+    return Line(key, name, model_state.of_pull(job), _buttons(_pull_verbs(job), job.pk, person))
 
 
 def open_pulls(person: Person) -> tuple[Line, ...]:
@@ -106,8 +110,12 @@ def open_pulls(person: Person) -> tuple[Line, ...]:
 
 def _of_job(job: PullJob, person: Person) -> Line:
     name = ", ".join(filter(None, (job.stored.artifact.model.name, job.stored.artifact.quantisation)))
-    buttons = _buttons(OF_PULLS[PullJob.State(job.state)], job.pk, person)
+    buttons = _buttons(_pull_verbs(job), job.pk, person)
     return Line(f"pull-{job.pk}", name, model_state.of_pull(job), buttons)
+
+
+def _pull_verbs(job: PullJob) -> Iterable[str]:
+    return OF_HELD if job.is_held else OF_PULLS[PullJob.State(job.state)]
 
 
 def _verbs(row: Deployment) -> Iterable[str]:

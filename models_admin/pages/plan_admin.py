@@ -17,6 +17,7 @@ from models_admin.pages import model_verbs, model_work, plan_view, verb_view
 from models_admin.pages.launch_form import LaunchForm
 from models_admin.pages.model_verbs import VerbRefused
 from models_admin.pages.plan_view import Wish
+from models_admin.pulls import pull_times
 
 TEMPLATES = "admin/models_admin/plan"
 
@@ -49,8 +50,10 @@ def _order(request: HttpRequest, wish: Wish) -> bool:
     ordered = False
     for host in hosts.order_by("pk"):
         try:
-            done = model_verbs.have(request.user, wish, host, then_warm="pull_only" not in request.POST)
-        except VerbRefused as error:
+            at = pull_times.next_at(request.POST["at"]) if "at" in request.POST else None
+            then_warm = "pull_only" not in request.POST and (at is None or model_verbs.may(request.user, "warm"))
+            done = model_verbs.have(request.user, wish, host, then_warm=then_warm, not_before=at)
+        except (VerbRefused, pull_times.NoTime) as error:
             messages.warning(request, str(error))
         else:
             ordered = True
@@ -69,6 +72,7 @@ def _page(request: HttpRequest, model: CatalogueModel, form: LaunchForm, wish: W
         "chosen": set(request.POST.getlist("host")),
         "pulls": model_work.open_pulls(request.user),
         "may_pull": model_verbs.may(request.user, "pull"),
+        "tonight": pull_times.TONIGHT,
         "may_warm": model_verbs.may(request.user, "warm"),
     }
     return TemplateResponse(request, f"{TEMPLATES}/page.html", context)

@@ -15,12 +15,13 @@ from models_admin.hosts import pull_plan
 from models_admin.hosts.pull_plan import Plan
 from models_admin.loads.outlook import Verdict
 from models_admin.models import Artifact, Deployment, Host
-from models_admin.pages import catalogue_view, fit_lines, memory_after, model_usage, pin_words
+from models_admin.pages import catalogue_view, fit_lines, memory_after, model_usage, pin_words, smaller_variant
 from models_admin.pages.catalogue_view import gibibytes, gigabytes
 from models_admin.pages.fit_lines import Board, Prospect
 from models_admin.pages.host_view import moment
 from models_admin.pages.memory_drawing import Memory
 from models_admin.pages.model_state import about
+from models_admin.pages.smaller_variant import Smaller
 from models_admin.pulls import pull_words
 
 # In the order of what an admin would choose.
@@ -55,7 +56,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One host. `why_not` is a sentence where nothing can be pulled to it."""
+    """One host. `why_not` is a sentence where nothing can be pulled to it; `smaller` fits where this is too big."""
 
     host: Host
     found: Prospect
@@ -71,6 +72,7 @@ class Row:
     is_pulled: bool
     why_not: str
     is_possible: bool
+    smaller: Smaller | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def of(wish: Wish) -> View:
     found = [each for host in board.hosts if (each := _prospect(board, wish, host))]
     found.sort(key=lambda each: (ORDER.index(each.verdict), each.host.pk))
     usage = model_usage.by_model()
-    rows = tuple(_row(board, wish, each, usage) for each in found)
+    rows = _with_smaller(board, wish, [_row(board, wish, each, usage) for each in found])
     first = next((row for row in rows if row.is_possible), next(iter(rows), None))
     card = catalogue_view.card_of(wish.artifact.model)
     return View(
@@ -108,6 +110,18 @@ def of(wish: Wish) -> View:
         _weights_and_cache(wish, found),
         " + ".join(filter(None, (card.licence, card.base_licence))) if card else _("not known"),
     )
+
+
+def _with_smaller(board: Board, wish: Wish, rows: Sequence[Row]) -> tuple[Row, ...]:
+    if all(row.found.verdict is not Verdict.TOO_BIG for row in rows):
+        return tuple(rows)
+    family = smaller_variant.smaller_of_family(wish.artifact)
+    how = {"context": wish.context, "slots": wish.slots}
+    return tuple(
+        replace(row, smaller=smaller_variant.fitting(board, family, row.host, **how))
+        if row.found.verdict is Verdict.TOO_BIG else row
+        for row in rows
+    )  # fmt: skip
 
 
 def _prospect(board: Board, wish: Wish, host: Host) -> Prospect | None:

@@ -41,7 +41,7 @@ class PullJobAdmin(ReadOnly):
     ordering = ("-pk",)
     fields = ("files", "host", "told", "amount", "speed", "left", "heard", "people", "why", "attempt", "created_at",
               "ended_at")  # fmt: skip
-    actions = ("pause", "resume", "cancel", "retry")
+    actions = ("start", "pause", "resume", "cancel", "retry")
 
     def has_move_permission(self, request: HttpRequest) -> bool:
         """Asked for the actions: moving a pull is changing it, though its fields are nobody's to type."""
@@ -82,6 +82,10 @@ class PullJobAdmin(ReadOnly):
     @admin.display(description=_("Reason"))
     def why(self, job: PullJob) -> str:
         return pull_words.reason(job) or "–"
+
+    @admin.action(description=_("Start now"), permissions=["move"])
+    def start(self, request: HttpRequest, queryset: QuerySet[PullJob]) -> None:
+        self._move(request, queryset, pulling.start)
 
     @admin.action(description=_("Pause"), permissions=["move"])
     def pause(self, request: HttpRequest, queryset: QuerySet[PullJob]) -> None:

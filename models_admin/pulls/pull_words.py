@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.utils.timezone import now
+from django.utils import formats
+from django.utils.timezone import localtime, now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -43,10 +44,17 @@ def reason(job: PullJob) -> str:
 
 def state(job: PullJob) -> str:
     """The state, and what is done in it."""
+    if job.is_held:
+        return _("planned for %(time)s") % {"time": planned_for(job)}
     told = str(job.get_state_display())
     if job.state == PullJob.State.RUNNING and job.stage in _STAGES:
         told = f"{told}: {_STAGES[job.stage]}"
     return told
+
+
+def planned_for(job: PullJob) -> str:
+    """Its time by the site's clock, with the date; '' where it has none."""
+    return formats.date_format(localtime(job.not_before), "SHORT_DATETIME_FORMAT") if job.not_before else ""
 
 
 def size(count: int | None) -> str:

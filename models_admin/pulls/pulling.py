@@ -6,12 +6,13 @@ Only a success that was verified makes files ready.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from django.db import transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from models_admin import audit
@@ -34,15 +35,18 @@ class PullError(Exception):
     """Why this cannot be pulled, or not be moved like that, as a sentence for whoever asked."""
 
 
-def ask(artifact: Artifact, host: Host, *, by: str, then_warm: bool = False) -> PullJob:
+def ask(
+    artifact: Artifact, host: Host, *, by: str, then_warm: bool = False, not_before: datetime | None = None
+) -> PullJob:
     """The open job for these files, made where there is none. `by` is a user name. Raises PullError.
 
     `then_warm`: what is deployed of them on that host is loaded when they are there; one who asks for it is enough.
+    `not_before`: held until then. Who asks again for what is held chooses another time, or has it start now.
     """
     if why := pull_plan.why_not(artifact, host):
         raise PullError(why)
     with transaction.atomic():
-        return _ask(artifact, host, by, then_warm)
+        return _ask(artifact, host, by, then_warm, not_before)
 
 
 def pause(job: PullJob, *, by: str, why: str = "") -> PullJob:
@@ -53,6 +57,13 @@ def pause(job: PullJob, *, by: str, why: str = "") -> PullJob:
 def resume(job: PullJob, *, by: str, why: str = "") -> PullJob:
     """Goes on from the bytes at hand. Raises PullError where it is not paused."""
     return _move(job, (State.PAUSED,), State.PLANNED, by=by, why=why)
+
+
+def start(job: PullJob, *, by: str, why: str = "") -> PullJob:
+    """Now, instead of at its time. Raises PullError where it does not wait for one."""
+    if not PullJob.objects.get(pk=job.pk).is_held:
+        raise PullError(_told(job))
+    return _move(job, (State.PLANNED,), State.PLANNED, by=by, why=why)
 
 
 def cancel(job: PullJob, *, by: str, why: str = "") -> PullJob:
@@ -119,12 +130,15 @@ def _warm(job: PullJob) -> None:
 def sweep() -> int:
     """Sends again what no host has taken up or spoken of for 15 s, under a new attempt; how many. Raises DatabaseError.
 
-    A host that is gone gets nothing; its jobs wait for it.
+    A host that is gone gets nothing; its jobs wait for it. So does what is held for its time, until then.
     """
     silent = Now() - timedelta(seconds=SILENT_SECONDS)
     is_late = Q(seen_at__lt=silent) | Q(seen_at__isnull=True, created_at__lt=silent)
     gone = hosts.gone().exclude(name=LOCAL_HOST).values("pk")
-    late = PullJob.objects.filter(is_late, state__in=[State.PLANNED, State.RUNNING]).exclude(stored__host__in=gone)
+    is_due = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+    late = PullJob.objects.filter(is_late, is_due, state__in=[State.PLANNED, State.RUNNING]).exclude(
+        stored__host__in=gone
+    )
     return sum(_send_again(pk, attempt) for pk, attempt in late.values_list("pk", "attempt"))
 
 
@@ -138,7 +152,7 @@ def _send_again(job_id: int, attempt: int) -> int:
     return 1
 
 
-def _ask(artifact: Artifact, host: Host, by: str, then_warm: bool) -> PullJob:
+def _ask(artifact: Artifact, host: Host, by: str, then_warm: bool, not_before: datetime | None) -> PullJob:
     stored, _is_new = StoredArtifact.objects.get_or_create(host=host, artifact=artifact)
     # Whoever asks at the same moment waits here for the job that he then finds.
     stored = StoredArtifact.objects.select_for_update().get(pk=stored.pk)
@@ -147,17 +161,35 @@ def _ask(artifact: Artifact, host: Host, by: str, then_warm: bool) -> PullJob:
     job = stored.jobs.filter(state__in=PullJob.OPEN).first()
     if job is None:
         job = PullJob.objects.create(
-            stored=stored, attempt=1, asked_by=[by], total_bytes=artifact.bytes, then_warm=then_warm
-        )
+            stored=stored, attempt=1, asked_by=[by], total_bytes=artifact.bytes, then_warm=then_warm,
+            not_before=not_before,
+        )  # fmt: skip
         stored.state = Files.PULLING
         stored.save(update_fields=["state"])
-        _send(job)
+        if not_before is None:
+            _send(job)
         audit.record(by, "pull", stored, after=State.PLANNED)
-    elif by not in job.asked_by or (then_warm and not job.then_warm):
+        return job
+    _choose_time(job, not_before)
+    if by not in job.asked_by or (then_warm and not job.then_warm):
         job.asked_by, job.then_warm = [*job.asked_by, *({by} - set(job.asked_by))], job.then_warm or then_warm
         job.save(update_fields=["asked_by", "then_warm"])
         audit.record(by, "pull", stored, before=job.state, after=job.state)
     return job
+
+
+def _choose_time(job: PullJob, not_before: datetime | None) -> None:
+    """Of an open job, its row locked. Raises PullError where it is past waiting for one."""
+    if not job.is_held:
+        if not_before is not None:
+            raise PullError(_told(job))
+        return
+    job.not_before = not_before
+    if not_before is None:
+        job.attempt, job.seen_at = job.attempt + 1, timezone.now()
+    job.save(update_fields=["not_before", "attempt", "seen_at"])
+    if not_before is None:
+        _send(job)
 
 
 def _move(job: PullJob, of: tuple[State, ...], to: State, *, by: str, why: str) -> PullJob:
@@ -168,14 +200,15 @@ def _move(job: PullJob, of: tuple[State, ...], to: State, *, by: str, why: str) 
             raise PullError(_told(fresh))
         before, fresh.state, fresh.bytes_per_second = fresh.state, to, 0
         if to == State.PLANNED:
-            fresh.attempt, fresh.seen_at = fresh.attempt + 1, Now()
+            fresh.attempt, fresh.seen_at, fresh.not_before = fresh.attempt + 1, Now(), None
         if to == State.CANCELLED:
             fresh.ended_at = Now()
         fresh.save()
         files = {State.PAUSED: Files.PAUSED, State.PLANNED: Files.PULLING, State.CANCELLED: Files.ABSENT}[to]
         StoredArtifact.objects.filter(pk=fresh.stored_id).update(state=files, path="", verified_at=None)
         _send(fresh) if to == State.PLANNED else _send_stop(fresh)
-        audit.record(by, _VERBS[to], fresh.stored, before=before, after=to, why=why)
+        verb = "start_pull" if before == to else _VERBS[to]
+        audit.record(by, verb, fresh.stored, before=before, after=to, why=why)
     fresh.refresh_from_db()
     return fresh
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -37,6 +38,15 @@ def test_each_verb_moves_the_newest_job_and_says_so(artifact: Artifact) -> None:
     told = json.loads(run("retry", "o/m/x.gguf", "--json"))
     assert (told["state"], told["total_bytes"], told["host"]) == ("planned", 100, "local")
     assert PullJob.objects.count() == 2
+
+
+def test_a_pull_for_later_says_its_time_and_starts_when_it_is_told(artifact: Artifact) -> None:
+    assert re.search(r"o/m/x\.gguf on local: planned for .* 2:30 a\.m\.", run("pull", "o/m/x.gguf", "--at", "02:30"))
+    assert "planned." in run("start", "o/m/x.gguf")
+    with pytest.raises(CommandError, match="is planned"):
+        run("start", "o/m/x.gguf")
+    with pytest.raises(CommandError, match="no time of day"):
+        run("pull", "o/m/x.gguf", "--at", "half past two")
 
 
 def test_asking_twice_is_one_job(artifact: Artifact) -> None:

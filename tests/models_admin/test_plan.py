@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
-from django.utils.timezone import now
+from django.urls import reverse
+from django.utils.timezone import localtime, now
 
 from accounts.models import User
 from models_admin.fit.memory_fit import GIB
@@ -135,6 +137,47 @@ def test_pulls_under_way_are_fetched_alone_with_their_buttons(admin: Client) -> 
     )
     pulling.pause(job, by="ann")
     assert "Resume" in admin.get(f"{page(artifact)}live/").content.decode()
+
+
+def test_where_it_does_not_fit_the_largest_smaller_one_that_does_is_a_link_to_its_plan(admin: Client) -> None:
+    host("gpu-1", card=24, free=24)
+    files("deepseek-r1:7b", "R1 7B", 4.7)
+    middle = files("deepseek-r1:32b", "R1 32B")
+    files("of another family", "Other", 20)
+    big = files("deepseek-r1:70b", "R1 70B", 42.5)
+    answer = admin.get(page(big), wish(big, context=4096))
+    assert "gpu-1 does not fit R1 32B, Q4_K_M fits" in text(answer)
+    link = re.search(r'href="([^"]+)">R1 32B, Q4_K_M fits', answer.content.decode())
+    assert link and link[1].startswith(page(middle))
+    assert "gpu-1 fits" in text(admin.get(html.unescape(link[1])))
+
+
+def test_a_pull_for_tonight_is_held_until_then_and_may_start_now(admin: Client) -> None:
+    artifact, place = files("deepseek-r1:8b", "R1 8B", 8.5), host("gpu-1")
+    chosen = wish(artifact, host=place.pk, at="02:00")
+    told = text(admin.post(page(artifact), chosen, follow=True))
+    assert re.search(r"R1 8B is pulled to gpu-1 at .* 2 a\.m\., then warmed\. Cancel", told)
+    assert re.search(
+        r"R1 8B, Q4_K_M waits until .* 2 a\.m\., then warmed 8\.5 GB to gpu-1, asked by root Start now", told
+    )
+    job = PullJob.objects.get()
+    assert job.not_before and localtime(job.not_before).hour == 2 and job.not_before - now() < timedelta(days=1)
+    PullJob.objects.update(created_at=now() - timedelta(hours=1))
+    assert pulling.sweep() == 0
+    told = text(admin.post(reverse("admin:models_admin_verb", args=["start"]), {"pk": job.pk}, follow=True))
+    assert "The pull of R1 8B on gpu-1 starts now." in told
+    job.refresh_from_db()
+    assert (job.attempt, job.not_before, Deployment.objects.get().state) == (2, None, "stopped")
+    assert "pulled to" not in text(admin.post(page(artifact), chosen, follow=True))
+
+
+def test_a_held_pull_begins_at_its_time(admin: Client) -> None:
+    artifact, place = files("deepseek-r1:8b", "R1 8B", 8.5), host("gpu-1")
+    assert "no time of day" in text(admin.post(page(artifact), wish(artifact, host=place.pk, at="25:99")))
+    admin.post(page(artifact), wish(artifact, host=place.pk, at="02:00"))
+    PullJob.objects.update(created_at=now() - timedelta(hours=9), not_before=now() - timedelta(seconds=1))
+    assert pulling.sweep() == 1
+    assert PullJob.objects.get().attempt == 2
 
 
 def test_who_may_only_look_sees_the_plan_and_orders_nothing() -> None:

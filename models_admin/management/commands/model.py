@@ -18,20 +18,20 @@ from django.utils.translation import gettext as _
 from models_admin.engines import fleet
 from models_admin.family import artifacts
 from models_admin.loads import deploying, warm_words, warming
-from models_admin.models import Artifact, Deployment, Host, PullJob
+from models_admin.models import Artifact, Deployment, Host, PullJob, StoredArtifact
 from models_admin.pages import launch_form, model_lookup, model_report, model_verbs, plan_view
 from models_admin.pages.following import Follower, TooLong
 from models_admin.pages.model_report import Report
 from models_admin.pages.plan_view import Wish
-from models_admin.pulls import pull_words
+from models_admin.pulls import deletion_words, pull_times, pull_words
 
-OF_PULLS = ("pause", "resume", "cancel", "retry")
+OF_PULLS = ("start", "pause", "resume", "cancel", "retry")
 OF_DEPLOYMENTS = ("warm", "unload", "pin", "unpin", "measure")
 VERBS = ("plan", "pull", *OF_PULLS, *OF_DEPLOYMENTS, "delete")
 A_DAY = 86_400
 REFUSALS = (
     artifacts.AddError, deploying.DeployError, launch_form.WishRefused, model_lookup.NotFound, model_verbs.VerbRefused,
-    warming.WarmError, TooLong,
+    pull_times.NoTime, warming.WarmError, TooLong,
 )  # fmt: skip
 
 
@@ -45,13 +45,14 @@ class Command(BaseCommand):
             one.add_argument("name", help="as in add_model, or the address of a GGUF file")
             one.add_argument("--host", default="", help="name of the host")
             one.add_argument("--json", action="store_true", help="one JSON object instead of words")
-            if verb not in ("plan", "pin", "unpin", "delete"):
+            if verb not in ("plan", "pin", "unpin"):
                 one.add_argument("--wait", action="store_true", help="until it has ended; with its progress")
                 one.add_argument("--timeout", type=int, default=A_DAY, help="seconds to wait at most")
             if verb in ("plan", "pull"):
                 _add_wish(one)
         _add_pin(verbs.choices["pin"])
         verbs.choices["pull"].add_argument("--warm", action="store_true", help="and load it when it is there")
+        verbs.choices["pull"].add_argument("--at", default="", help="not before HH:MM, by the site's clock")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.follower = Follower(self.stdout, options.get("timeout", A_DAY), is_quiet=options["json"])
@@ -70,7 +71,8 @@ class Command(BaseCommand):
 
     def _pull(self, options: dict[str, Any]) -> None:
         wish, host = _wish(options), _host(options)
-        done = model_verbs.order(wish, host, by=_person(), then_warm=options["warm"])
+        at = pull_times.next_at(options["at"]) if options["at"] else None
+        done = model_verbs.order(wish, host, by=_person(), then_warm=options["warm"], not_before=at)
         row = model_verbs.find(done.undo.verb, done.undo.pk) if done.undo else None
         if isinstance(row, Deployment):
             self._end_deployment(options, row)
@@ -105,8 +107,14 @@ class Command(BaseCommand):
     def _delete(self, options: dict[str, Any]) -> None:
         stored = model_lookup.stored(options["name"], _host(options))
         done = model_verbs.act("delete_files", stored, by=_person())
+        if options["wait"]:
+            self.follower.files(stored)
         stored.refresh_from_db()
-        self._tell(options, model_report.Files(stored.artifact.ref, stored.host.name, stored.state), [done.words])
+        report = model_report.Files(stored.artifact.ref, stored.host.name, stored.state, stored.reason)
+        lines = [model_report.files_end(stored)] if options["wait"] else [done.words]
+        self._tell(options, report, lines, deletion_words.reason(stored))
+        if stored.state == StoredArtifact.State.BROKEN:
+            raise SystemExit(1)
 
     def _end_pull(self, options: dict[str, Any], job: PullJob, *, is_last: bool = True) -> PullJob:
         if options["wait"]:
