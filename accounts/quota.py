@@ -72,11 +72,9 @@ class Amounts:
         return int(getattr(self, unit))
 
     def touches(self, unit: str) -> bool:
-        """Whether a limit of this unit is asked: an empty cloud budget leaves local models usable, and a used up
-        graphics card the cloud."""
-        if unit == Unit.COST_MICRO:
-            return self.cost_micro > 0
-        return unit != Unit.GPU_MS or self.gpu_ms > 0 or self.cost_micro == 0
+        """Whether a limit of this unit is asked: an empty cloud budget leaves local models usable, and used up time
+        of the house's own cards the cloud."""
+        return unit not in (Unit.COST_MICRO, Unit.GPU_MS) or self.of(unit) > 0
 
 
 NOTHING = Amounts(requests=0, running=0)

@@ -42,9 +42,14 @@ class Standing:
         return max(self.allowed - self.taken, 0)
 
     @property
+    def is_counted_now(self) -> bool:
+        """It has no window: something ends, and there is room."""
+        return self.limit.unit == QuotaLimit.Unit.RUNNING
+
+    @property
     def resets_at(self) -> datetime | None:
-        """None where it has no window: something ends, and there is room."""
-        return None if self.limit.unit == QuotaLimit.Unit.RUNNING else self.rule.end
+        """None where what is open now is counted."""
+        return None if self.is_counted_now else self.rule.end
 
     def fits(self, amount: int) -> bool:
         return amount <= self.allowed - self.taken

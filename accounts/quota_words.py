@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.utils import formats
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts import quota_units
 from accounts.models import QuotaLimit
@@ -29,28 +28,17 @@ def name(limit: QuotaLimit) -> str:
     return names[Unit(limit.unit)][Window.values.index(limit.window)]
 
 
+def number(limit: QuotaLimit, count: int) -> str:
+    """GPU seconds, tokens and questions whole, money to the cent."""
+    places = 2 if limit.unit == Unit.COST_MICRO else 0
+    shown = round(quota_units.for_people(limit.unit, count), places)
+    return formats.number_format(shown, decimal_pos=places, use_l10n=True, force_grouping=True)
+
+
 def amount(limit: QuotaLimit, count: int) -> str:
-    """'600 s': GPU seconds, tokens and questions whole, money to the cent."""
-    unit = limit.unit
-    places = 2 if unit == Unit.COST_MICRO else 0
-    shown = round(quota_units.for_people(unit, count), places)
-    number = formats.number_format(shown, decimal_pos=places, use_l10n=True, force_grouping=True)
-    return _("{n} s").format(n=number) if unit == Unit.GPU_MS else number
-
-
-def with_unit(limit: QuotaLimit, count: int) -> str:
-    """'600 GPU seconds', where no name stands beside it."""
-    number = amount(limit, count)
-    if limit.unit == Unit.GPU_MS:
-        return _("{n} of GPU time").format(n=number)
-    shown = int(quota_units.for_people(limit.unit, count))
-    words = {
-        Unit.OUTPUT_TOKENS: ngettext("{n} token", "{n} tokens", shown),
-        Unit.REQUESTS: ngettext("{n} question", "{n} questions", shown),
-        Unit.COST_MICRO: _("{n} of cloud money"),
-        Unit.RUNNING: ngettext("{n} answer at once", "{n} answers at once", shown),
-    }
-    return words[Unit(limit.unit)].format(n=number)
+    """'600 s'; the name beside it says what is counted."""
+    told = number(limit, count)
+    return _("{n} s").format(n=told) if limit.unit == Unit.GPU_MS else told
 
 
 def subject(limit: QuotaLimit, subject_name: str) -> str:

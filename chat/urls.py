@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from chat import views
+from chat import quota_views, views
 
 urlpatterns = [
     path("", views.new_chat, name="new-chat"),
@@ -14,6 +14,9 @@ urlpatterns = [
     path("ready/", views.ready, name="ready"),
     path("ready/wish/", views.wish_ready, name="wish-ready"),
     path("ready/forget/", views.forget_ready, name="forget-ready"),
+    path("limits/", quota_views.limits, name="limits"),
+    path("limits/ask/", quota_views.ask_for_more, name="ask-for-more"),
+    path("limits/read/", quota_views.read_answer, name="read-answer"),
     path("box/", views.the_box, name="box"),
     path("box/live/", views.box_live, name="box-live"),
     path("c/<uuid:conversation_id>/", views.conversation, name="conversation"),

@@ -52,6 +52,7 @@ def _interface() -> dict[str, str]:
         "rename": _("Rename"),
         "undo": _("Undo"),
         "deleted": _("“{title}” is deleted."),
+        "not_asked": _("Not sent: the site did not answer. What you wrote stays here."),
         "not_changed": _("Not changed: the site did not answer."),
         "not_deleted": _("Not deleted: the site did not answer. Nothing is lost."),
         "signed_out": _("Signed out. Drafts stay in this browser."),

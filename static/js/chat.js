@@ -15,6 +15,7 @@ import { TellMe } from "./tell_me.js";
 import { Thread } from "./thread.js";
 import { settledAsWritten } from "./sha256.js";
 import { toast } from "./toast.js";
+import { Wall } from "./wall.js";
 
 /** @typedef {import("./protocol.js").Frame} Frame */
 
@@ -34,7 +35,11 @@ class Chat {
     this.sidebar = new Sidebar(need("sidebar"), { words: this.words, current: () => this.conversation });
     this.composer = new Composer(/** @type {HTMLFormElement} */ (need("composer")), {
       words: this.words, place: this.conversation ?? "new",
-      onSend: (wish) => this.#send(wish), onStop: () => this.#stop(),
+      onSend: (wish) => this.#send(wish), onStop: () => this.#stop(), onModel: () => this.wall?.forget(),
+    });
+    this.wall = new Wall(/** @type {HTMLElement} */ (document.querySelector(".dock")), {
+      words: this.words, model: () => this.composer.model, conversation: () => this.conversation,
+      onChange: (isUp) => this.composer.setWalled(isUp), onSendTo: (model) => this.#sendTo(model),
     });
     this.ready = new ReadyLines(/** @type {HTMLElement} */ (document.querySelector("[data-ready-lines]")), {
       onAsk: (model) => this.#askItNow(model),
@@ -122,6 +127,7 @@ class Chat {
   #accepted(frame) {
     if (!this.asked.delete(frame.key)) return;
     this.composer.arrived();
+    this.wall.forget();
     if (!this.conversation) this.#open(frame.conversation);
     this.thread.accept(frame);
     if (this.isUnwanted) this.#stop();
@@ -158,8 +164,21 @@ class Chat {
       this.composer.giveBack(text);
     }
     if (!this.conversation) document.body.classList.add("is-empty");
-    this.composer.tell(sentence);
+    this.#explain(frame, sentence);
     this.#busy();
+  }
+
+  /** A limit has more to say than a sentence. @param {Frame} frame @param {string} sentence */
+  async #explain(frame, sentence) {
+    const isSaid = frame.code === "quota_used_up" && (await this.wall.refuse(/** @type {any} */ (frame)));
+    if (!isSaid) this.composer.tell(sentence);
+  }
+
+  /** The draft, to a model that the limits allow. @param {string} model */
+  #sendTo(model) {
+    if (!this.#askItNow(model)) return;
+    this.composer.setWalled(false);
+    if (this.composer.field.value.trim() !== "") this.composer.form.requestSubmit();
   }
 
   /** Something of this user's changed elsewhere. @param {Frame} frame */
@@ -167,7 +186,8 @@ class Chat {
     const what = /** @type {string[]} */ (frame.what ?? []);
     if (what.includes("signed_out")) return location.assign("/signin/");
     if (what.length === 0 || what.includes("ready")) this.#refreshModels();
-    if (what.length === 1 && what[0] === "ready") return;
+    if (what.length === 0 || what.includes("quota")) this.wall.refresh();
+    if (what.length === 1 && (what[0] === "ready" || what[0] === "quota")) return;
     await this.#refreshList();
     const { conversation } = this;
     const leaf = conversation ? this.sidebar.leafOf(conversation) : "";
@@ -209,6 +229,7 @@ class Chat {
     if (answer && this.conversation && !(await settledAsWritten(answer))) this.#reload(this.conversation);
     this.#busy();
     this.#refreshList();
+    this.wall.refresh();
     if (frame.state === "failed") return this.#offerQueued();
     const next = this.thread.live ? null : this.queued.take();
     if (next) this.#send({ text: next.text, model: this.composer.model, think: this.composer.think }, next.key);

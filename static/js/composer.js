@@ -11,20 +11,23 @@ const THINK = "r1.think";
 export class Composer {
   /**
    * @param {HTMLFormElement} form
-   * @param {{words: import("./i18n.js").Words, place: string, onSend: (wish: {text: string, model: string, think: string}) => void, onStop: () => void}} options
+   * @param {{words: import("./i18n.js").Words, place: string, onSend: (wish: {text: string, model: string, think: string}) => void, onStop: () => void, onModel?: () => void}} options
    */
-  constructor(form, { words, place, onSend, onStop }) {
+  constructor(form, { words, place, onSend, onStop, onModel = () => {} }) {
     this.form = form;
     this.words = words;
     this.place = place;
     this.onSend = onSend;
     this.onStop = onStop;
+    this.onModel = onModel;
     this.drafts = new Drafts(localStorage);
     this.field = /** @type {HTMLTextAreaElement} */ (form.querySelector("textarea"));
     this.button = /** @type {HTMLButtonElement} */ (form.querySelector(".composer__send"));
     this.toggle = /** @type {HTMLButtonElement} */ (form.querySelector(".toggle"));
     this.notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
     this.isBusy = false;
+    /** A limit is used up: the draft stays, and nothing is sent. */
+    this.isWalled = false;
     this.composedAt = -1000;
     this.model = form.dataset.model ?? "";
     /** Sent, and not accepted yet. */
@@ -51,6 +54,12 @@ export class Composer {
   setBusy(isBusy) {
     this.isBusy = isBusy;
     this.field.placeholder = isBusy ? this.words.say("write_next") : this.placeholder;
+    this.refresh();
+  }
+
+  /** @param {boolean} isWalled */
+  setWalled(isWalled) {
+    this.isWalled = isWalled;
     this.refresh();
   }
 
@@ -116,7 +125,7 @@ export class Composer {
       this.button.classList.toggle("composer__send--stop", isStop);
       this.button.type = isStop ? "button" : "submit";
     }
-    this.button.disabled = !isStop && isEmpty;
+    this.button.disabled = !isStop && (isEmpty || this.isWalled);
     this.button.setAttribute("aria-label", this.words.say(kind));
     this.button.title = isStop ? this.words.say("stop_title") : "";
     if (!CSS.supports("field-sizing", "content")) this.#grow();
@@ -161,7 +170,7 @@ export class Composer {
 
   #send() {
     const text = this.field.value;
-    if (text.trim() === "") return;
+    if (text.trim() === "" || this.isWalled) return;
     if (text.length > TEXT_LIMIT) return this.tell(this.words.say("reason.message_too_long", { n: TEXT_LIMIT }));
     if (!this.model) return this.tell(this.words.say("reason.no_model"));
     this.tell("");
@@ -186,5 +195,6 @@ export class Composer {
     this.model = row.model ?? "";
     this.toggle.disabled = "alwaysThinks" in row;
     this.toggle.title = this.toggle.disabled ? (this.toggle.dataset.why ?? "") : "";
+    this.onModel();
   }
 }
