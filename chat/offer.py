@@ -15,6 +15,7 @@ from models_admin.engines import fleet
 from models_admin.engines.fleet import DEMO_MODEL
 from models_admin.family import catalogue
 from models_admin.family.catalogue import Card, Source
+from models_admin.family.sentences import listed
 from models_admin.models import CatalogueModel, Deployment
 
 State = Deployment.State
@@ -118,7 +119,7 @@ def _here(model: CatalogueModel, deployments: list[Deployment], choice: picker.M
         name=model.name,
         look=look,
         state={"warm": _("ready"), "loading": _("starting"), "cold": _("not ready")}[look],
-        places=", ".join(dict.fromkeys(fleet.place_of(row.engine) for row in best)),
+        places=listed(dict.fromkeys(fleet.place_of(row.engine) for row in best)),
         context=formats.number_format(context, force_grouping=True),
         is_cloud=all(row.engine.is_cloud for row in deployments),
         about=choice.note if choice and choice.can_wish else "",

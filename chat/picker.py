@@ -18,6 +18,7 @@ from chat import cold_models, pace, ready_wishes
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.engines import fleet
 from models_admin.engines.fleet import DEMO_MODEL
+from models_admin.family.sentences import filled
 from models_admin.loads import outlook, warm_words
 from models_admin.loads.outlook import Look, Outlook, Verdict
 from models_admin.models import Deployment, Measurement
@@ -132,28 +133,28 @@ class _Words:
         where = {"host": fleet.shown_name(row.engine.host)}
         match found.verdict:
             case Verdict.WARM:
-                return _("Warm on %(host)s.") % where
+                return filled(_("Warm on %(host)s."), where)
             case Verdict.LOADING:
                 return sentences(_loading(row, where), self._waiting(row.artifact.model.key))
             case Verdict.FITS:
-                return _("Cold. There is room for it on %(host)s.") % where
+                return filled(_("Cold. There is room for it on %(host)s."), where)
             case Verdict.AFTER_UNLOADING:
                 return sentences(_("Cold."), _unloads(found.unloads))
             case Verdict.PINNED:
                 return self._pinned(found, where)
             case Verdict.IN_USE:
-                return _("Cold. There is room on %(host)s once the models there have answered.") % where
+                return filled(_("Cold. There is room on %(host)s once the models there have answered."), where)
             case Verdict.TOO_BIG:
                 return _too_big(found, where)
             case Verdict.PULLING:
-                return _("Its files are on their way to %(host)s.") % where
+                return filled(_("Its files are on their way to %(host)s."), where)
             case Verdict.NOT_PULLED:
-                return _("Its files are not on %(host)s yet. An admin can pull them.") % where
+                return filled(_("Its files are not on %(host)s yet. An admin can pull them."), where)
             case Verdict.HOST_GONE:
-                return _("%(host)s is silent, and has it.") % where
+                return filled(_("%(host)s is silent, and has it."), where)
             case Verdict.FAILED | Verdict.QUARANTINED if outlook.is_loadable(row):
                 return sentences(_("It did not get ready on %(host)s.") % where, warm_words.reason(row))
-        return _("Its engine on %(host)s does not answer.") % where
+        return filled(_("Its engine on %(host)s does not answer."), where)
 
     def _waiting(self, key: str) -> str:
         count = len(self._people.get(key, ()))
@@ -214,9 +215,9 @@ def names(rows: Iterable[Deployment]) -> str:
 
 def _loading(row: Deployment, where: dict[str, str]) -> str:
     if row.stage == cold_models.EVICTING:
-        return _("Loading on %(host)s, which makes room for it.") % where
+        return filled(_("Loading on %(host)s, which makes room for it."), where)
     if row.progress is None:
-        return _("Loading on %(host)s.") % where
+        return filled(_("Loading on %(host)s."), where)
     return _("Loading on %(host)s, %(percent)d %%.") % {**where, "percent": row.progress}
 
 
@@ -236,7 +237,7 @@ def _unloads(rows: Sequence[Deployment]) -> str:
 
 def _too_big(found: Outlook, where: dict[str, str]) -> str:
     if found.needs_bytes is None:
-        return _("Does not fit on %(host)s.") % where
+        return filled(_("Does not fit on %(host)s."), where)
     return _("Needs %(size)s, more than %(host)s has.") % {**where, "size": gibibytes(found.needs_bytes)}
 
 

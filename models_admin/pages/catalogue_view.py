@@ -14,6 +14,7 @@ from models_admin.engines import fleet
 from models_admin.family import artifacts, catalogue
 from models_admin.family.catalogue import Card
 from models_admin.family.expected_memory import Comparison
+from models_admin.family.sentences import listed
 from models_admin.fit import memory_fit
 from models_admin.fit.memory_fit import USUAL_CONTEXT, CannotReckon, Fit, Gpu, Shape, Verdict, Weights
 from models_admin.hosts import hosts
@@ -171,7 +172,7 @@ def deployments(model: CatalogueModel) -> list[Deployment]:
 
 def file_title(artifact: Artifact) -> str:
     """Its quantisation and where it comes from."""
-    return ", ".join(filter(None, (artifact.quantisation, str(artifact.get_source_display()))))
+    return listed((artifact.quantisation, str(artifact.get_source_display())))
 
 
 def gigabytes(size: int) -> str:

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
 from models_admin.engines import engine_address, engine_facts, secrets
+from models_admin.family.sentences import listed
 from models_admin.models import Engine
 from models_admin.pages import memory_words
 
@@ -110,7 +111,7 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if facts.slots:
             told = gettext("%(running)d of %(slots)d running") % {"running": facts.running, "slots": facts.slots}
         waiting = gettext("%(waiting)d waiting in the engine") % {"waiting": facts.waiting} if facts.waiting else ""
-        return ", ".join(filter(None, (told, waiting)))
+        return listed((told, waiting))
 
     @admin.display(description=_("Models"))
     def models_seen(self, engine: Engine) -> SafeString | str:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from models_admin.engines import fleet
 from models_admin.family import catalogue
+from models_admin.family.sentences import listed
 from models_admin.fit.memory_fit import USUAL_CONTEXT
 from models_admin.hosts import hosts
 from models_admin.loads import deploying
@@ -143,7 +144,7 @@ def is_known(found: Prospect) -> bool:
 
 
 def names(deployments: Iterable[Deployment]) -> str:
-    return ", ".join(row.artifact.model.name for row in deployments)
+    return listed(row.artifact.model.name for row in deployments)
 
 
 def kind_on(artifact: Artifact, host: Host) -> str:

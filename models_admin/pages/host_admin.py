@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from models_admin.agents import host_access, joining
 from models_admin.agents.joining import JoinError
 from models_admin.engines import fleet, row_locks
+from models_admin.family.sentences import listed
 from models_admin.fit.memory_split import GIB
 from models_admin.hosts import hosts
 from models_admin.hosts.inventory import GpuCard, Inventory
@@ -200,12 +201,12 @@ def _sensors(card: GpuCard) -> str:
         if card.utilisation_percent is not None
         else "",
     )
-    return ", ".join(filter(None, parts))
+    return listed(parts)
 
 
 def _programs(view: HostView) -> str:
     told = view.told.programs if view.told else ()
-    return ", ".join(f"{program.name} {program.version}".strip() for program in told)
+    return listed(f"{program.name} {program.version}".strip() for program in told)
 
 
 def _disk(told: Inventory | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.engines import engine_facts
+from models_admin.family.sentences import listed
 from models_admin.hosts import hosts
 from models_admin.hosts.inventory import Inventory
 from models_admin.models import Deployment, Engine, Host
@@ -143,7 +144,7 @@ def _view(host: Host, is_gone: bool, colours: Colours, name_of: Callable[[Deploy
     return HostView(
         host=host,
         told=told,
-        kind=", ".join(filter(None, (_cards(told), *_engines(host)))),
+        kind=listed((_cards(told), *_engines(host))),
         bars=tuple(drawn(bar, looks, names, len(bars) > 1, index) for index, bar in enumerate(bars)),
         loads=tuple(_load(row, bars, looks[row.pk], names[row.pk]) for row in rows),
         programs=tuple(_programs(bars)),
@@ -216,7 +217,7 @@ def _cards(told: Inventory | None) -> str:
     for card in told.gpus:
         counts[card.name] = counts.get(card.name, 0) + 1
     named = (f"{count} × {name}" if count > 1 else name for name, count in counts.items())
-    return ", ".join(named) or _("no GPU")
+    return listed(named) or _("no GPU")
 
 
 def _engines(host: Host) -> list[str]:

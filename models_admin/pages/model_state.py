@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from models_admin.engines import fleet
+from models_admin.family.sentences import filled, listed
 from models_admin.loads import warm_words
 from models_admin.models import CatalogueModel, Deployment, PullJob, StoredArtifact
 from models_admin.pages import host_view
@@ -46,13 +47,13 @@ def of_deployment(row: Deployment) -> Told:
     if row.state == State.STARTING:
         return _loading(row, where)
     if look == "warm":
-        return Told(look, _("warm on %(host)s") % where, sub=_about_warm(row))
+        return Told(look, filled(_("warm on %(host)s"), where), sub=_about_warm(row))
     if row.state in (State.FAILED, State.QUARANTINED):
-        text = _("%(state)s on %(host)s") % {"state": word, **where}
+        text = filled(_("%(state)s on %(host)s"), {"state": word, **where})
         return Told("gone", text, sub=warm_words.reason(row))
     if row.state == State.DRAINING:
-        return Told("waiting", _("unloading on %(host)s") % where, sub=_("its answers run to their end"))
-    return Told("cold", _("cold on %(host)s") % where, sub=_about_cold(row))
+        return Told("waiting", filled(_("unloading on %(host)s"), where), sub=_("its answers run to their end"))
+    return Told("cold", filled(_("cold on %(host)s"), where), sub=_about_cold(row))
 
 
 def of_pull(job: PullJob) -> Told:
@@ -63,18 +64,18 @@ def of_pull(job: PullJob) -> Told:
         words = _("waits until %(time)s, then warmed") if job.then_warm else _("waits until %(time)s")
         return Told("waiting", words % {"time": pull_words.planned_for(job)}, sub=_held(job, amount))
     if job.state == PullJob.State.PAUSED:
-        return Told("waiting", _("paused at %(done)s of %(total)s on %(host)s") % amount, share, _asked_by(job))
+        return Told("waiting", filled(_("paused at %(done)s of %(total)s on %(host)s"), amount), share, _asked_by(job))
     if job.state == PullJob.State.FAILED:
-        return Told("gone", _("pull to %(host)s failed") % amount, sub=pull_words.reason(job))
+        return Told("gone", filled(_("pull to %(host)s failed"), amount), sub=pull_words.reason(job))
     if job.stage == "verifying":
-        return Told("loading", _("verifying %(total)s on %(host)s") % amount, share, _asked_by(job))
+        return Told("loading", filled(_("verifying %(total)s on %(host)s"), amount), share, _asked_by(job))
     parts = (pull_words.speed(job), pull_words.time_left(job), _asked_by(job))
-    sub = ", ".join(part for part in parts if part not in ("", "–"))
-    return Told("loading", _("pulling %(done)s of %(total)s to %(host)s") % amount, share, sub)
+    sub = listed(part for part in parts if part != "–")
+    return Told("loading", filled(_("pulling %(done)s of %(total)s to %(host)s"), amount), share, sub)
 
 
 def _held(job: PullJob, amount: dict[str, str]) -> str:
-    return ", ".join(filter(None, (_("%(total)s to %(host)s") % amount, _asked_by(job))))
+    return listed((filled(_("%(total)s to %(host)s"), amount), _asked_by(job)))
 
 
 def last_pull(stored: StoredArtifact) -> PullJob | None:
@@ -104,9 +105,9 @@ def of_deletion(stored: StoredArtifact) -> Told | None:
     """One that is under way or was given up."""
     where = {"host": fleet.shown_name(stored.host)}
     if stored.state == StoredArtifact.State.DELETING:
-        return Told("waiting", _("deleting files on %(host)s") % where, sub=deletion_words.waits_for(stored))
+        return Told("waiting", filled(_("deleting files on %(host)s"), where), sub=deletion_words.waits_for(stored))
     if stored.state == StoredArtifact.State.BROKEN and stored.reason:
-        return Told("gone", _("files on %(host)s not deleted") % where, sub=deletion_words.reason(stored))
+        return Told("gone", filled(_("files on %(host)s not deleted"), where), sub=deletion_words.reason(stored))
     return None
 
 
@@ -117,14 +118,16 @@ def _of_files(stored: StoredArtifact, *, is_deployed: bool) -> Iterable[Told]:
     elif job is not None and (job.state in PullJob.OPEN or job.state == PullJob.State.FAILED):
         yield of_pull(job)
     elif stored.state == StoredArtifact.State.READY and not is_deployed:
-        yield Told("cold", _("pulled to %(host)s") % {"host": fleet.shown_name(stored.host)}, sub=_("not deployed yet"))
+        yield Told(
+            "cold", filled(_("pulled to %(host)s"), {"host": fleet.shown_name(stored.host)}), sub=_("not deployed yet")
+        )
 
 
 def _loading(row: Deployment, where: dict[str, str]) -> Told:
     words = "" if row.stage == "loading" else warm_words.stage(row)
     if row.progress is None:
-        return Told("loading", _("loading on %(host)s") % where, sub=words)
-    text = _("loading on %(host)s, %(percent)d %%") % {"percent": row.progress, **where}
+        return Told("loading", filled(_("loading on %(host)s"), where), sub=words)
+    text = filled(_("loading on %(host)s, %(percent)d %%"), {"percent": row.progress, **where})
     return Told("loading", text, row.progress, words)
 
 
@@ -144,5 +147,5 @@ def _about_cold(row: Deployment) -> str:
 
 
 def _asked_by(job: PullJob) -> str:
-    people = ", ".join(map(str, job.asked_by))
+    people = listed(map(str, job.asked_by))
     return _("asked by %(people)s") % {"people": people} if people else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from models_admin.engines import fleet
+from models_admin.family.sentences import filled, listed
 from models_admin.loads import outlook
 from models_admin.models import CatalogueModel, Deployment, Pin, PullJob, StoredArtifact
 from models_admin.pages import host_view, model_state, model_verbs, pin_words
@@ -69,7 +70,7 @@ def of(model: CatalogueModel, person: Person) -> Work:
 
 
 def of_deployment(row: Deployment, person: Person) -> Line:
-    engine = f"{host_view.engine_name(row.engine)}, {fleet.place_of(row.engine)}"
+    engine = listed((host_view.engine_name(row.engine), fleet.place_of(row.engine)))
     name = f"{engine} · {row.artifact.quantisation}" if row.artifact.quantisation else engine
     buttons = (_button(verb, row.pk, person) for verb in _verbs(row))
     pins = (_button("unpin", pin.pk, person, _unpin(pin)) for pin in pin_words.holding(row.pins.all()))
@@ -89,7 +90,7 @@ def of_files(stored: StoredArtifact, person: Person) -> Line | None:
     name = stored.artifact.ref
     key, job = f"files-{stored.pk}", model_state.last_pull(stored)
     if stored.state == StoredArtifact.State.READY:
-        told = Told("warm", _("files on %(host)s, verified, %(size)s") % where)
+        told = Told("warm", filled(_("files on %(host)s, verified, %(size)s"), where))
         return Line(key, name, told, _buttons(["delete_files"], stored.pk, person))
     if told_of := model_state.of_deletion(stored):
         is_over = stored.state == StoredArtifact.State.BROKEN
@@ -97,7 +98,7 @@ def of_files(stored: StoredArtifact, person: Person) -> Line | None:
     if job is None or job.state == PullJob.State.DONE:
         return None
     if job.state == PullJob.State.CANCELLED:
-        told = Told("cold", _("cancelled on %(host)s") % where)
+        told = Told("cold", filled(_("cancelled on %(host)s"), where))
         return Line(key, name, told, _buttons(OF_PULLS[PullJob.State.CANCELLED], job.pk, person))
     return Line(key, name, model_state.of_pull(job), _buttons(_pull_verbs(job), job.pk, person))
 
@@ -109,7 +110,7 @@ def open_pulls(person: Person) -> tuple[Line, ...]:
 
 
 def _of_job(job: PullJob, person: Person) -> Line:
-    name = ", ".join(filter(None, (job.stored.artifact.model.name, job.stored.artifact.quantisation)))
+    name = listed((job.stored.artifact.model.name, job.stored.artifact.quantisation))
     buttons = _buttons(_pull_verbs(job), job.pk, person)
     return Line(f"pull-{job.pk}", name, model_state.of_pull(job), buttons)
 

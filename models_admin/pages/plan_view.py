@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from models_admin.engines import fleet
+from models_admin.family.sentences import listed
 from models_admin.hosts import pull_plan
 from models_admin.hosts.pull_plan import Plan
 from models_admin.loads.outlook import Verdict
@@ -167,11 +168,11 @@ def _unloads(found: Prospect, here: Sequence[Deployment], usage: dict[str, model
         last = max((row.last_used_at for row in found.unloads if row.last_used_at), default=None)
         people = sum(usage[key].people for key in {row.artifact.model.key for row in found.unloads} if key in usage)
         told = (_("%(count)d people this week") % {"count": people} if people else "", _last_used(last))
-        return Cell(fit_lines.names(found.unloads), ", ".join(filter(None, told)))
+        return Cell(fit_lines.names(found.unloads), listed(told))
     if found.verdict is Verdict.PINNED:
         pinned = [(row, pin) for row in here if (pin := pin_words.longest_pin(row))]
-        names = ", ".join(row.artifact.model.name for row, _pin in pinned)
-        why = ", ".join(f"{pin_words.pinned_until(pin)}: {pin.reason}" for _row, pin in pinned)
+        names = listed(row.artifact.model.name for row, _pin in pinned)
+        why = listed(f"{pin_words.pinned_until(pin)}: {pin.reason}" for _row, pin in pinned)
         return Cell(_("%(models)s stays") % {"models": names}, why)
     return Cell(_("whatever is idle by then") if found.verdict is Verdict.IN_USE else _("nothing"))
 
@@ -197,7 +198,7 @@ def _warm_in(found: Prospect, pull: Plan) -> Cell:
     if pull.seconds is None:
         return Cell("–", _("the network was not measured yet"))
     pulling = _("%(time)s to pull") % {"time": pull_words.duration(pull.seconds)}
-    return Cell(about(pull.seconds + (load or 0)), f"{pulling}, {loading}")
+    return Cell(about(pull.seconds + (load or 0)), listed((pulling, loading)))
 
 
 def _disk(pull: Plan) -> str:
@@ -213,7 +214,7 @@ def _download(artifact: Artifact, pull: Plan) -> str:
         return _("nothing, it is there")
     time = about(pull.seconds) if pull.seconds is not None else ""
     size = gigabytes(pull.missing) if pull.missing is not None else _size(artifact)
-    return ", ".join(filter(None, (size, time)))
+    return listed((size, time))
 
 
 def _size(artifact: Artifact) -> str:
