@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from live import doorbell
 from live.doorbell import Bell
 
-LINE, CONTROL, LIVE, USER = "r1:line", "r1:ctl", "r1:live", "r1:user"
+LINE, CONTROL, LIVE, USER = "r1:line", "r1:ctl", "r1:live", doorbell.USER
 PLACE, STAGE, ENDED = "w", "s", "x"  # kinds of news beside the entries of a log
 
 
@@ -40,11 +41,13 @@ class Why(msgspec.Struct, frozen=True, omit_defaults=True):
         return told
 
 
-class Place(msgspec.Struct, frozen=True):
-    """How many are ahead of an answer, and why it waits."""
+class Place(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many are ahead of an answer, why it waits, and between when (ms since the epoch) it should begin."""
 
     ahead: int
     why: Why
+    low: int | None = None
+    high: int | None = None
 
 
 def line() -> Bell:
@@ -59,7 +62,7 @@ def control(generation_id: uuid.UUID) -> Bell:
 
 def user(user_id: int, what: str) -> Bell:
     """For the person's other tabs: look again at `what`."""
-    return USER, msgspec.msgpack.encode([user_id, what])
+    return doorbell.for_user(user_id, what)
 
 
 def live(news: list[list[object]]) -> Bell:
@@ -73,15 +76,15 @@ def ended(generation_id: uuid.UUID) -> Bell:
 
 
 def places(places_: Mapping[str, Place]) -> Bell:
-    """For followers: how many are ahead of each generation, and why it waits."""
+    """For followers: where each generation stands in the line, and why it waits."""
     return live(
-        [[key, 0, 0, 0, PLACE, msgspec.json.encode(each.why).decode(), each.ahead] for key, each in places_.items()]
+        [[key, 0, 0, 0, PLACE, msgspec.json.encode(each).decode(), each.ahead] for key, each in places_.items()]
     )
 
 
 def place(told: str, ahead: int) -> Place:
     """What `places` told of one; a runner of another version may tell what is not known here."""
     try:
-        return Place(ahead, msgspec.json.decode(told, type=Why))
+        return msgspec.json.decode(told, type=Place)
     except msgspec.DecodeError:
         return Place(ahead, Why())

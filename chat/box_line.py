@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
-from chat import waiting
+from chat import places
 from chat.bells import Place, Why
 from chat.pace import Waiting
 from models_admin.models import CatalogueModel
@@ -61,19 +61,19 @@ def queues(reader: User, line: Sequence[Waiting]) -> list[Queue]:
     """The model that most wait for first; `line` is all that waits, oldest first."""
     if not line:
         return []
-    places = waiting.places_in_line()
+    told = places.told_places()
     shown = CatalogueModel.objects.filter(key__in={each.model for each in line})
     names = {model.key: model.name for model in shown if model.is_visible or reader.is_staff}
     people = _people(reader, line)
     found = Counter(each.model for each in line)
     return [
-        _queue(reader, [each for each in line if each.model == key], names.get(key, _("Another model")), places, people)
+        _queue(reader, [each for each in line if each.model == key], names.get(key, _("Another model")), told, people)
         for key, _count in found.most_common()
     ]
 
 
-def _queue(reader: User, line: Sequence[Waiting], name: str, places: dict[str, Place], people: dict[int, str]) -> Queue:
-    placed = [(each, places[each.id]) for each in line if each.id in places]
+def _queue(reader: User, line: Sequence[Waiting], name: str, told: dict[str, Place], people: dict[int, str]) -> Queue:
+    placed = [(each, told[each.id]) for each in line if each.id in told]
     own = next((place.ahead + 1 for each, place in placed if each.user == reader.pk), 0)
     who = list(dict.fromkeys(people[each.user] for each in line if each.user in people))
     return Queue(

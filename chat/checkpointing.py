@@ -19,7 +19,7 @@ WRITE_TEXT = """
         SELECT 1 FROM chat_generation WHERE id = %s AND attempt = %s AND worker_id = %s AND state = 'running')
 """
 WRITE_PROGRESS = """
-    UPDATE chat_generation SET last_seq = %s, thinking_tokens = %s, answer_tokens = %s,
+    UPDATE chat_generation SET last_seq = %s, thinking_tokens = %s, answer_tokens = %s, gpu_ms = %s,
         first_token_at = COALESCE(first_token_at, CURRENT_TIMESTAMP)
     WHERE id = %s AND attempt = %s AND worker_id = %s AND state = 'running'
 """
@@ -27,7 +27,7 @@ WRITE_PROGRESS = """
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The text of a running answer up to entry `last_seq`."""
+    """The text of a running answer up to entry `last_seq`, and what it is charged so far, earlier attempts included."""
 
     generation_id: uuid.UUID
     message_id: uuid.UUID
@@ -37,6 +37,7 @@ class Checkpoint:
     last_seq: int
     thinking_tokens: int
     answer_tokens: int
+    gpu_ms: int
     has_token: bool
 
 
@@ -51,6 +52,7 @@ def row_of(live: Live) -> Checkpoint:
         len(live.log.entries),
         live.log.tokens(THINKING),
         live.log.tokens(ANSWER),
+        live.work.gpu_ms + live.work.decode_us * (live.log.tokens(THINKING) + live.log.tokens(ANSWER)) // 1000,
         live.first_token is not None,
     )
 
@@ -65,7 +67,7 @@ def checkpoint(worker_id: int, rows: Iterable[Checkpoint]) -> set[uuid.UUID]:
     key = _database_uuid
     begun = [row for row in rows if row.has_token]
     guards = [(key(row.generation_id), row.attempt, worker_id) for row in begun]
-    progress = [(row.last_seq, row.thinking_tokens, row.answer_tokens) for row in begun]
+    progress = [(row.last_seq, row.thinking_tokens, row.answer_tokens, row.gpu_ms) for row in begun]
     texts = [(row.text, row.thinking, key(row.message_id)) for row in begun]
     if begun:
         with transaction.atomic(), connection.cursor() as cursor:

@@ -22,7 +22,7 @@ State = Generation.State
 
 @dataclass(frozen=True)
 class Work:
-    """What a claim hands out."""
+    """What a claim hands out. `gpu_ms` was charged for earlier attempts, `decode_us` is what a token costs now."""
 
     generation_id: uuid.UUID
     attempt: int
@@ -34,6 +34,8 @@ class Work:
     is_cloud: bool = False
     deployment_id: int = 0
     has_failed: bool = False  # its deployment, the last time
+    gpu_ms: int = 0
+    decode_us: int = 0
 
 
 class KeptAtHome(Exception):
@@ -83,6 +85,8 @@ def _work(generation_id: uuid.UUID) -> Work:
         deployment.engine.is_cloud,
         deployment.pk,
         has_failed=deployment.failures > 0,
+        gpu_ms=row.gpu_ms,
+        decode_us=row.decode_us,
     )
 
 

@@ -14,7 +14,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import User
-from chat import errors, generation, history, protocol, sessions, waiting
+from chat import errors, generation, history, places, protocol, sessions
 from chat.bells import Place
 from chat.database import in_database
 from chat.delivery import Delivery
@@ -81,9 +81,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
         try:
             await self._answer(wish)
         except errors.WishRefused as error:
-            await self._error(
-                error.code, id=getattr(wish, "id", None), retry_after=error.retry_after, limit=error.limit
-            )
+            told = {"retry_after": error.retry_after, "limit": error.limit, "quota": error.quota, "needs": error.needs}
+            await self._error(error.code, id=getattr(wish, "id", None), **told)
         except Exception:  # answered, not cut: a page would come back at once with the same wish, for ever
             log.exception("%s failed", type(wish).__name__)
             await self._error("server_error", id=getattr(wish, "id", None), retry_after=RETRY_AFTER_SECONDS)
@@ -145,7 +144,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             frame("watching", id=id_, generation=generation_id, g=watch.g, message=row.message_id, state=row.state)
         )
         if place is not None:
-            watch.feed.ahead, watch.feed.why = place.ahead, place.why
+            watch.feed.place = place
         self._delivery.start(watch)
 
     async def news_of_user(self, rev: int, what: str) -> None:
@@ -182,7 +181,7 @@ def _find(user: User, generation_id: UUID) -> tuple[Generation, Place | None]:
         row = history.generation_for(user, generation_id)
     except history.NotFound:
         raise errors.NotYours from None
-    return row, waiting.place_of(row) if row.state == Generation.State.WAITING else None
+    return row, places.place_of(row) if row.state == Generation.State.WAITING else None
 
 
 def _live(user: User) -> list[dict[str, Any]]:

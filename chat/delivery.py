@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from chat import followers, protocol
-from chat.bells import Why
+from chat.bells import Place
 from chat.followers import End, Feed, Piece, Snapshot
 from chat.protocol import frame
 from chat.stream_log import Position
@@ -40,7 +40,7 @@ class Watch:
     owed: deque[tuple[Position, int]] = field(default_factory=deque)
     owed_bytes: int = 0
     owed_since: float = 0.0
-    shown: tuple[int | None, Why, str] = (None, Why(), "")
+    shown: tuple[Place | None, str] = (None, "")
     rest: Iterator[tuple[Position, str]] | None = None
     until: Position = field(default_factory=Position)
     sent: int = 0
@@ -171,14 +171,15 @@ class Delivery:
     async def _show_place(self, watch: Watch) -> None:
         """Until text comes: how many are ahead and why, then what the engine does with the question."""
         feed = watch.feed
-        shown = feed.ahead, feed.why, feed.stage
+        shown = feed.place, feed.stage
         if watch.cursor.n or watch.shown == shown:
             return
         watch.shown = shown
-        if feed.ahead is not None:
-            code = feed.why.code or ("ahead" if feed.ahead else "next")
-            why = {"code": code, "args": {"n": feed.ahead, **feed.why.args}}
-            await self._send(frame("waiting", g=watch.g, ahead=feed.ahead, yours=0, reason=why))
+        if (place := feed.place) is not None:
+            code = place.why.code or ("ahead" if place.ahead else "next")
+            why = {"code": code, "args": {"n": place.ahead, **place.why.args}}
+            low, high = _seconds_until(place.low), _seconds_until(place.high)
+            await self._send(frame("waiting", g=watch.g, ahead=place.ahead, low=low, high=high, reason=why))
         elif feed.stage:
             await self._send(frame("stage", g=watch.g, stage=feed.stage))
 
@@ -214,3 +215,8 @@ def _cut_up(thinking: str, answer: str) -> list[tuple[str, str]]:
     pieces = [(thinking[at : at + size], "") for at in range(0, len(thinking), size)]
     pieces += [("", answer[at : at + size]) for at in range(0, len(answer), size)]
     return pieces or [("", "")]
+
+
+def _seconds_until(moment: int | None) -> int | None:
+    """From ms since the epoch, so that a reader's own clock need not be right."""
+    return None if moment is None else max(0, round(moment / 1000 - time.time()))

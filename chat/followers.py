@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from chat import bells, settlement, stream_log
-from chat.bells import Why
+from chat.bells import Place, Why
 from chat.database import in_database
 from chat.models import Generation
 from chat.settlement import Settled
@@ -72,8 +72,7 @@ class Feed:
     tail: deque[Entry] = field(default_factory=deque)
     size: int = 0
     last: Position | None = None
-    ahead: int | None = None
-    why: Why = field(default_factory=Why)
+    place: Place | None = None
     stage: str = ""
     has_ended: bool = False
 
@@ -157,10 +156,13 @@ class Followers:
             except DatabaseError:  # away for a moment: the next look tells
                 continue
             for feed in [self._feeds[key] for key in followed if key in self._feeds]:
-                if has_runner == (feed.why.code == NO_RUNNER) or feed.generation in ended:
-                    feed.has_ended = feed.generation in ended
-                    feed.why = Why() if has_runner else Why(NO_RUNNER)
-                    feed.wake()
+                place = feed.place
+                if place is not None and has_runner == (place.why.code == NO_RUNNER):
+                    feed.place = Place(place.ahead, Why() if has_runner else Why(NO_RUNNER))
+                elif feed.generation not in ended:
+                    continue
+                feed.has_ended = feed.generation in ended
+                feed.wake()
 
     async def read(self, feed: Feed, place: Position) -> Piece | Snapshot | End | None:
         """What comes behind `place`; None when there is nothing yet."""
@@ -217,10 +219,9 @@ class Followers:
 
 def _take(feed: Feed, attempt: int, entry: Entry) -> None:
     if entry.kind == bells.PLACE:
-        place = bells.place(entry.text, entry.tokens)
-        feed.ahead, feed.why = place.ahead, place.why
+        feed.place = bells.place(entry.text, entry.tokens)
     elif entry.kind == bells.STAGE:
-        feed.ahead, feed.stage = None, entry.text
+        feed.place, feed.stage = None, entry.text
     elif entry.kind == bells.ENDED:
         feed.has_ended = True
     else:

@@ -12,11 +12,11 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts import quota, rights
 from accounts.models import ApiToken, User
-from chat import bells, errors, history, settlement
+from chat import bells, errors, estimating, history, settlement
+from chat.estimating import Estimate
 from chat.models import Conversation, Generation, Message
 from live import doorbell
 from models_admin.engines import fleet
@@ -201,6 +201,7 @@ def _append(conversation: Conversation, turns: Sequence[tuple[str, str]], model_
 
 
 def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, answer: Message) -> Submitted:
+    estimate = _estimate(user, ask, conversation)
     made = Generation.objects.create(
         user=user,
         message=answer,
@@ -210,14 +211,29 @@ def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, answer:
         model_key=ask.model,
         options={"think": ask.think, **ask.options},
         queue_class=ask.queue_class,
+        estimate_gpu_ms=estimate.gpu_ms,
+        estimate_tokens=estimate.output_tokens,
     )
-    estimate = quota.Amounts(gpu_ms=0, output_tokens=int(ask.options.get("max_tokens") or 1000), requests=1)
+    amounts = quota.Amounts(
+        gpu_ms=estimate.gpu_ms, output_tokens=estimate.output_tokens, requests=1, cost_micro=estimate.cost_micro
+    )
     try:
-        quota.reserve(user=user, token=ask.token, generation_id=made.pk, model_key=ask.model, amounts=estimate)
+        quota.reserve(user=user, token=ask.token, generation_id=made.pk, model_key=ask.model, amounts=amounts)
     except quota.QuotaExceeded as error:
-        raise errors.QuotaUsedUp(max(1, int((error.resets_at - timezone.now()).total_seconds()))) from error
+        raise errors.QuotaUsedUp(error) from error
     Conversation.objects.filter(pk=conversation.pk).update(
         active_leaf=answer, last_activity_at=Now(), model_key=ask.model
     )
     transaction.on_commit(partial(doorbell.ring, bells.line(), bells.user(user.pk, "conversations")))
     return Submitted(made.pk, conversation.pk, answer.parent_id, answer.pk)
+
+
+def _estimate(user: User, ask: Ask, conversation: Conversation) -> Estimate:
+    sent = (ask.text, *(text for _role, text in ask.turns))
+    return estimating.estimate(
+        user,
+        ask.model,
+        think=ask.think,
+        prompt_tokens=estimating.read_before(conversation.pk) + sum(map(estimating.tokens_in, sent)),
+        max_tokens=ask.options.get("max_tokens"),
+    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db.models import BooleanField, Case, F, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
-from chat.line import Line
+from chat.line import Entry, Line
 from chat.models import Generation
 from models_admin.engines import circuit
 from models_admin.engines.placement import Nowhere, Replica, Wish, place, taken
@@ -32,24 +33,34 @@ def replicas(deployments: Sequence[Deployment], in_use: dict[int, int]) -> list[
     ]
 
 
-def choose(line: Line, model: str, there: list[Replica]) -> tuple[dict[int, list[uuid.UUID]], list[uuid.UUID]]:
-    """Take from the line who can run now: generations by replica id, and those that no waiting will ever help."""
+@dataclass(frozen=True)
+class Choice:
+    """Generations by replica id, and those that no waiting will ever help. All of them are taken from the line."""
+
+    chosen: dict[int, list[uuid.UUID]]
+    forbidden: list[uuid.UUID]
+
+
+def choose(line: Line, model: str, there: list[Replica]) -> Choice:
+    """Take from the line who can run now. Who finds no replica is put back to his place."""
     free = sum(replica.free for replica in there)
-    keys: list[uuid.UUID] = []
-    while len(keys) < free and (entry := line.pick(model)):
+    entries: list[Entry] = []
+    while len(entries) < free and (entry := line.pick(model)):
         line.take(entry.key)
-        keys.append(uuid.UUID(entry.key))
-    chosen: dict[int, list[uuid.UUID]] = {}
-    forbidden: list[uuid.UUID] = []
-    wishes = _wishes(keys) if keys else {}
-    for key in keys:
+        entries.append(entry)
+    choice = Choice({}, [])
+    wishes = _wishes([uuid.UUID(entry.key) for entry in entries]) if entries else {}
+    for entry in entries:
+        key = uuid.UUID(entry.key)
         found = place(wishes.get(key, Wish()), there)
-        if isinstance(found, Nowhere):
-            forbidden += [key] if found.is_forbidden else []
-            continue
-        chosen.setdefault(found.id, []).append(key)
-        there = taken(there, found)
-    return chosen, forbidden
+        if not isinstance(found, Nowhere):
+            choice.chosen.setdefault(found.id, []).append(key)
+            there = taken(there, found)
+        elif found.is_forbidden:
+            choice.forbidden.append(key)
+        else:
+            line.give_back(entry.key)
+    return choice
 
 
 def _wishes(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, Wish]:

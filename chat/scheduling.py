@@ -1,7 +1,7 @@
 """Around the line: one leader in all runners releases waiting generations when a slot of their model is free.
 
-Every decision is a guarded move in the database, so two leaders at worst waste a statement. The leader reads what waits
-afresh at each turn; it has nothing to lose when it dies.
+Every decision is a guarded move in the database, so two leaders at worst waste a statement. The leader keeps the line
+in memory and saves its tags every few seconds; when it dies, the next one goes on from them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q
@@ -19,17 +19,20 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import quota, rollup
-from chat import bells, errors, placing, queue, ready_wishes, reaping, settlement, stranded
+from chat import bells, collation, errors, places, placing, queue, ready_wishes, reaping, settlement, stranded
+from chat.collation import Resident, Wanted
 from chat.database import in_database, on_lease_thread
+from chat.line import Line
+from chat.line_memory import LineMemory
 from chat.models import Generation
 from chat.models import Line as LineRow
 from chat.purging import purge
-from chat.waiting import places_in_line, read_line
 from live import doorbell
-from models_admin.engines import fleet
-from models_admin.loads import probing, warm_sweep
+from models_admin.engines import fleet, rates
+from models_admin.loads import outlook, probing, warm_sweep
+from models_admin.loads.outlook import Verdict
 from models_admin.models import Deployment
-from models_admin.pulls import pulling
+from models_admin.pulls import deleting, pulling
 
 log = logging.getLogger(__name__)
 State = Generation.State
@@ -41,6 +44,7 @@ VIEW_SECONDS = 0.5
 FOLLOWING_SECONDS = 0.2
 RESEND_AFTER_SECONDS = 5
 PURGE_SECONDS = 60.0
+SAVE_SECONDS = 5.0
 assert LEASE_SECONDS >= 3 * RENEW_SECONDS
 
 
@@ -53,6 +57,7 @@ class Leader:
         self.is_draining = False
         self._rung = asyncio.Event()
         self._shown: dict[str, bells.Place] = {}
+        self._memory = LineMemory()
         self._prober = probing.Prober(in_database)
 
     def loops(self) -> list[asyncio.Task[None]]:
@@ -60,6 +65,7 @@ class Leader:
             self._lease(),
             self._lead(),
             self._show(),
+            self._save(),
             self._sweep(),
             self._probe(),
             doorbell.listen([bells.LINE], self._heard),
@@ -78,6 +84,8 @@ class Leader:
                 log.warning("leader lease not renewed: %s", error)
             if self.is_leading:
                 self._rung.set()
+            else:
+                self._memory.forget()
             await asyncio.sleep(RENEW_SECONDS)
 
     async def _lead(self) -> None:
@@ -87,25 +95,37 @@ class Leader:
             self._rung.clear()
             if self.is_leading:
                 try:
-                    await in_database(release_what_can_run)
+                    await in_database(release_what_can_run, self._memory)
                 except DatabaseError as error:
                     log.warning("nothing released: %s", error)
                 except Exception:  # a loop that ends here would end the line of the whole site
                     log.exception("nothing released")
 
     async def _show(self) -> None:
-        """Tell who waits how many are ahead and why, when it changed, at most twice a second."""
+        """Tell who waits how many are ahead, until when and why, when it changed, at most twice a second."""
         while True:
             await asyncio.sleep(VIEW_SECONDS)
             if not self.is_leading:
                 self._shown = {}
                 continue
-            with contextlib.suppress(DatabaseError):
-                places = await in_database(places_in_line)
-                news = {key: place for key, place in places.items() if self._shown.get(key) != place}
-                self._shown = places
+            try:
+                now = await in_database(places.places_of, self._memory.copy())
+                news = await asyncio.to_thread(places.tell, self._shown, now)
+                self._shown = {key: news.get(key) or self._shown[key] for key in now}
                 if news:
                     await asyncio.to_thread(doorbell.ring, bells.places(news))
+                    await in_database(places.keep_first_told, news)
+            except DatabaseError as error:
+                log.warning("nobody told of his place: %s", error)
+            except Exception:  # as in `_lead`
+                log.exception("nobody told of his place")
+
+    async def _save(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            if self.is_leading:
+                with contextlib.suppress(DatabaseError):
+                    await in_database(self._memory.save)
 
     async def _sweep(self) -> None:
         """After a gap of our own (suspended, no database) others look silent who are not: then nobody is reaped."""
@@ -154,45 +174,83 @@ def give_up_lease(leader: uuid.UUID) -> None:
     LineRow.objects.filter(name="site", leader=leader).update(leader=None, until=None)
 
 
-def release_what_can_run() -> int:
+def release_what_can_run(memory: LineMemory | None = None) -> int:
     """Fill free slots from the line; returns how many were released."""
-    line = read_line()
-    if not len(line):
+    with (memory or LineMemory()).turn() as line:
+        if not len(line):
+            return 0
+        in_use, held_back = fleet.slots_in_use(), _held_back(line)
+        return sum(_release_of(line, model, in_use, held_back) for model in line.models)
+
+
+def _release_of(line: Line, model: str, in_use: dict[int, int], held_back: set[int]) -> int:
+    warm = fleet.warm_deployments(model)
+    if not warm:
+        warm_sweep.on_demand(model)
         return 0
-    released = 0
-    in_use = fleet.slots_in_use()
-    for model in line.models:
-        deployments = {row.pk: row for row in fleet.warm_deployments(model)}
-        if not deployments:
-            warm_sweep.on_demand(model)
+    deployments = {row.pk: row for row in warm if row.pk not in held_back}
+    choice = placing.choose(line, model, placing.replicas(list(deployments.values()), in_use))
+    for key in choice.forbidden:
+        is_locked = Generation.objects.filter(pk=key, message__conversation__is_local_only=True).exists()
+        reason = errors.LocalOnly if is_locked else errors.CloudNotAllowed
+        settlement.end_unstarted(key, State.FAILED, reason.code)
+        line.finish(str(key), 0)
+    return sum(release(keys, deployments[each], line) for each, keys in choice.chosen.items())
+
+
+def _held_back(line: Line) -> set[int]:
+    """Deployments that get no more work, because others have waited for their room for long enough."""
+    cold = [model for model in line.models if not fleet.warm_deployments(model)]
+    if not cold:
+        return set()
+    look, now, wanted = outlook.look(), timezone.now(), set(line.models)
+    found: set[int] = set()
+    for model in cold:
+        best = look.for_model(model)
+        if best is None or best.verdict is not Verdict.IN_USE:
             continue
-        chosen, forbidden = placing.choose(line, model, placing.replicas(list(deployments.values()), in_use))
-        for deployment_id, keys in chosen.items():
-            released += release(keys, deployments[deployment_id])
-        for key in forbidden:
-            is_locked = Generation.objects.filter(pk=key, message__conversation__is_local_only=True).exists()
-            reason = errors.LocalOnly if is_locked else errors.CloudNotAllowed
-            settlement.end_unstarted(key, State.FAILED, reason.code)
-    return released
+        oldest = min(entry.seq for entry in line if entry.model == model) / 1e6
+        wish = Wanted(round((now.timestamp() - oldest) * 1000), best.deployment.load_ms)
+        rows = look.in_the_way(best.deployment)
+        residents = [_resident(row, now, row.artifact.model.key in wanted) for row in rows]
+        if residents and collation.makes_way(wish, residents):
+            found |= {row.pk for row in rows}
+    return found
 
 
-def release(chosen: list[uuid.UUID], deployment: Deployment) -> int:
+def _resident(row: Deployment, now: datetime, is_waited_for: bool) -> Resident:
+    return Resident(row.pk, round((now - row.state_since).total_seconds() * 1000), is_waited_for)
+
+
+def release(chosen: list[uuid.UUID], deployment: Deployment, line: Line) -> int:
     """waiting → released with a slot lease each, in one transaction; how many were still waiting.
 
-    None where another leader took a slot meanwhile: the next turn finds the line as it then is.
+    None where another leader took a slot meanwhile: they keep their places. What it costs is fixed now.
     """
+    rate = rates.of(deployment)
     try:
         with transaction.atomic():
             waiting = Generation.objects.select_for_update().filter(pk__in=chosen, state=State.WAITING).order_by("pk")
             attempts = {pk: attempt + 1 for pk, attempt in waiting.values_list("pk", "attempt")}
             Generation.objects.filter(pk__in=attempts).update(
-                state=State.RELEASED, attempt=F("attempt") + 1, deployment=deployment, released_at=Now(), worker=None
+                state=State.RELEASED,
+                attempt=F("attempt") + 1,
+                deployment=deployment,
+                released_at=Now(),
+                worker=None,
+                prefill_us=rate.prefill_us,
+                decode_us=rate.decode_us,
             )
             fleet.take_slots(deployment, list(attempts))
             for generation_id, attempt in attempts.items():
                 queue.run_generation(generation_id, attempt)
     except (IntegrityError, fleet.NoSlotFree):
+        for key in chosen:
+            line.give_back(str(key))
         return 0
+    for key in chosen:
+        if key not in attempts:  # stopped meanwhile
+            line.finish(str(key), 0)
     return len(attempts)
 
 
@@ -211,6 +269,7 @@ def sweep(*, may_reap: bool) -> None:
     fleet.keep_slots_of(Generation.objects.filter(state__in=[State.RELEASED, State.RUNNING]).values("pk"))
     quota.release_expired(timezone.now())
     pulling.sweep()
+    deleting.sweep()
     warm_sweep.sweep(may_give_up=may_reap)
     ready_wishes.tell_ready()
     rollup.sweep()

@@ -12,17 +12,18 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import ledger, quota
-from chat import bells, ledger_facts
+from chat import bells, estimating, ledger_facts
 from chat.models import Conversation, Generation, Message, Segment
 from live import doorbell
 from models_admin.engines import fleet
+from models_admin.engines.rates import Rate
 from models_admin.family import prices
-from models_admin.models import PriceRow, RateCard
+from models_admin.models import PriceRow
 
 State = Generation.State
 ATTEMPTS = 3
@@ -163,19 +164,30 @@ def _bill(row: Generation, outcome: Outcome) -> None:
         gpu_ms=charged,
         finish=outcome.finish or outcome.reason,
     )
+    Generation.objects.filter(pk=row.pk).update(gpu_ms=_charged_before(row) + charged)
     output = outcome.thinking_tokens + outcome.answer_tokens
-    quota.settle(row.pk, quota.Amounts(gpu_ms=charged, output_tokens=output, requests=1))
-    ledger.record(_use(row, outcome, charged))
+    if outcome.state == State.DONE:
+        think = estimating.think_of(row.options)
+        transaction.on_commit(partial(estimating.learn, row.user_id, row.model_key, think, output), robust=True)
+    use = _use(row, outcome, charged)
+    quota.settle(row.pk, quota.Amounts(gpu_ms=charged, output_tokens=output, requests=1, cost_micro=use.cost_micro))
+    ledger.record(use)
+
+
+def _charged_before(row: Generation) -> int:
+    """GPU ms of earlier attempts."""
+    earlier = Segment.objects.filter(generation=row).exclude(attempt=row.attempt)
+    return earlier.aggregate(gpu_ms=Sum("gpu_ms"))["gpu_ms"] or 0
 
 
 def _charge(row: Generation, outcome: Outcome) -> int:
-    """GPU ms by the newest rate card; 0 where nothing was measured yet."""
-    card = RateCard.objects.filter(deployment=row.deployment).order_by("-valid_from").first()
-    if card is None:
-        return 0
-    prompt = (outcome.prompt_tokens - outcome.cached_tokens) * card.prefill_us_per_token
-    output = (outcome.thinking_tokens + outcome.answer_tokens) * card.decode_us_per_token
-    return (prompt + output) // 1000
+    """GPU ms of this attempt, by the rates that were fixed when it was released."""
+    rate = Rate(row.prefill_us, row.decode_us, 0)
+    return rate.gpu_ms(
+        prompt_tokens=outcome.prompt_tokens,
+        cached_tokens=outcome.cached_tokens,
+        output_tokens=outcome.thinking_tokens + outcome.answer_tokens,
+    )
 
 
 def _price(row: Generation) -> PriceRow | None:

@@ -1,64 +1,76 @@
-"""Who waits, as the database has it: the line, places in it and why each waits.
+"""Who waits and who runs, as the database has it, and the line that is made of it.
 
 Apart from `scheduling`, because that loads the drivers: a web process has no use for 30 MB of HTTP clients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import uuid
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import QuerySet
 
-from chat import cold_models
-from chat.bells import Place, Why
-from chat.line import Entry, Line
+from chat.line import ORDINARY_WEIGHT, Entry, Line
 from chat.models import Generation
-from models_admin.engines import fleet
-from models_admin.loads import outlook
+from chat.models import Line as LineRow
 
 State = Generation.State
+# Written out, so that the planner sees that the partial indexes hold all of them: a bound value it cannot know.
+WAITING: Final = "chat_generation.state = 'waiting'"
+HELD: Final = "chat_generation.state IN ('released', 'running')"
+CHUNK: Final = 500
+COLUMNS: Final = (
+    "pk", "user_id", "model_key", "state", "queue_class", "estimate_gpu_ms", "gpu_ms", "user__main_group__weight",
+    "created_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Live:
+    """A generation as the line sees it. `gpu_ms`: charged so far, by the runner's last checkpoint or the end."""
+
+    entry: Entry
+    state: str
+    gpu_ms: int
 
 
 def read_line() -> Line:
-    """The line as the database has it: what holds a slot and what waits, oldest first."""
+    """The line as the database has it, with what the last leader saved of its memory."""
     line = Line(running_per_flow=settings.RUNNING_PER_USER)
-    live = Generation.objects.filter(state__in=Generation.LIVE).order_by("created_at", "id")
-    for key, flow, model, state in live.values_list("pk", "user_id", "model_key", "state"):
-        put = line.enqueue if state == State.WAITING else line.hold
-        put(Entry(str(key), flow, model))
+    row = LineRow.objects.filter(name="site").first()
+    charged = line.rebuild(row.tags if row else {}, (live.entry for live in held()), (live.entry for live in waiting()))
+    for live in of(charged):
+        line.hold(live.entry, charged[live.entry.key])
+        line.finish(live.entry.key, live.gpu_ms)
     return line
 
 
-def places_in_line() -> dict[str, Place]:
-    """How many are ahead of each that waits, and why it waits."""
-    line = read_line()
-    cold = _cold(line.models)
-    ahead = line.ahead_of()
-    return {entry.key: Place(ahead[entry.key], _why(line, entry, ahead[entry.key], cold)) for entry in line}
+def waiting(since: datetime | None = None) -> Iterator[Live]:
+    """Oldest first; with `since` those that were asked after it."""
+    rows = Generation.objects.extra(where=[WAITING])
+    return _read(rows.filter(created_at__gte=since) if since else rows)
 
 
-def place_of(row: Generation) -> Place:
-    """Of one that waits, without reading the line."""
-    earlier = Q(created_at__lt=row.created_at) | Q(created_at=row.created_at, pk__lt=row.pk)
-    ahead = Generation.objects.filter(earlier, state=State.WAITING, model_key=row.model_key).count()
-    running = Generation.objects.filter(user=row.user_id, state__in=(State.RELEASED, State.RUNNING)).count()
-    cold = _cold([row.model_key])
-    return Place(ahead, cold.get(row.model_key) or _warm(running >= settings.RUNNING_PER_USER, ahead))
+def held() -> Iterator[Live]:
+    """Those that have a slot."""
+    return _read(Generation.objects.extra(where=[HELD]))
 
 
-def _cold(models: Iterable[str]) -> dict[str, Why]:
-    """Why those of the models that nothing warm serves are not served."""
-    cold = [model for model in models if not fleet.warm_deployments(model)]
-    look = outlook.look() if cold else None
-    return {model: cold_models.why(model, look) for model in cold} if look else {}
+def of(keys: Collection[str]) -> Iterator[Live]:
+    """Those with these ids, whatever became of them; one whose person was deleted is missing."""
+    ids = [uuid.UUID(key) for key in keys]
+    for start in range(0, len(ids), CHUNK):
+        yield from _read(Generation.objects.filter(pk__in=ids[start : start + CHUNK]))
 
 
-def _why(line: Line, entry: Entry, ahead: int, cold: dict[str, Why]) -> Why:
-    return cold.get(entry.model) or _warm(line.is_capped(entry), ahead)
-
-
-def _warm(is_capped: bool, ahead: int) -> Why:
-    if is_capped:
-        return Why("your_cap")
-    return Why("ahead" if ahead else "next")
+def _read(rows: QuerySet[Generation]) -> Iterator[Live]:
+    found = rows.order_by("created_at", "pk").values_list(*COLUMNS)
+    for pk, user, model, state, class_, estimate, gpu_ms, weight, created_at in found.iterator(chunk_size=2_000):
+        seq = round(created_at.timestamp() * 1e6)
+        # A group of weight 0 would never be served.
+        entry = Entry(str(pk), user, model, class_, max(1, estimate), max(1, weight or ORDINARY_WEIGHT), seq)
+        yield Live(entry, state, gpu_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -159,6 +159,17 @@ class Look:
             return need, EMPTY_ROOM
         residents = [self._resident(row, cards, has_gpu) for row in self._in_memory(deployment.engine.host, deployment)]
         return need, room.make_room(need, cards, residents)
+
+    def in_the_way(self, deployment: Deployment) -> tuple[Deployment, ...]:
+        """What would have to go for it, were nothing in use; () where that would not do, or something still loads."""
+        cards, has_gpu = self._cards(deployment.engine.host, but=deployment)
+        need = memory_need.of(deployment, cards, has_gpu=has_gpu)
+        if need is None or not cards:
+            return ()
+        rows = self._in_memory(deployment.engine.host, deployment)
+        idle = [replace(self._resident(row, cards, has_gpu), is_busy=row.state != State.WARM) for row in rows]
+        found = room.make_room(need, cards, idle)
+        return tuple(self.deployments[each] for each in found.unloads) if isinstance(found, Room) else ()
 
     def is_pinned(self, deployment: Deployment) -> bool:
         return deployment.pk in self._pins

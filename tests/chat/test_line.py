@@ -1,49 +1,95 @@
-"""The line as a state machine: what a person in it may rely on."""
+"""The fair line as a state machine beside a plain model of it: what a person in it may rely on."""
 
 from __future__ import annotations
+
+import json
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from chat.line import Entry, Line
+from chat.line import BACKGROUND, IDLE, INTERACTIVE, SCRIPT, SHARES, Entry, Line
 
 CAP = 2
 FLOWS, MODELS = st.integers(1, 4), st.sampled_from(["32b", "70b"])
+CLASSES = st.sampled_from([INTERACTIVE, INTERACTIVE, SCRIPT, BACKGROUND, IDLE])
+COSTS = st.integers(1, 900)
+WEIGHTS = {1: 100, 2: 100, 3: 50, 4: 200}
 
 
 class LineMachine(RuleBasedStateMachine):
+    """Tags are reckoned here a second time, the plainest way."""
+
     def __init__(self) -> None:
         super().__init__()
         self.line = Line(running_per_flow=CAP)
         self.waiting: list[Entry] = []
-        self.held: list[Entry] = []
+        self.held: dict[str, tuple[Entry, int]] = {}
+        self.tags: dict[int, float] = dict.fromkeys(WEIGHTS, 0.0)
+        self.class_tags: dict[str, float] = dict.fromkeys(SHARES, 0.0)
+        self.clock = self.class_clock = 0.0
         self.count = 0
+        self.actual = 0
 
-    @rule(flow=FLOWS, model=MODELS, twice=st.booleans())
-    def enqueue(self, flow: int, model: str, twice: bool) -> None:
+    @rule(flow=FLOWS, model=MODELS, class_=CLASSES, cost=COSTS, twice=st.booleans())
+    def enqueue(self, flow: int, model: str, class_: str, cost: int, twice: bool) -> None:
         self.count += 1
-        entry = Entry(str(self.count), flow, model)
+        entry = Entry(f"{self.count:04}", flow, model, class_, cost, WEIGHTS[flow], self.count)
+        there = [*self.waiting, *(held for held, _ in self.held.values())]
+        if not any(each.flow == flow for each in there):
+            self.tags[flow] = max(self.tags[flow], self.clock)
+        if class_ in SHARES and not any(each.class_ == class_ for each in there):
+            self.class_tags[class_] = max(self.class_tags[class_], self.class_clock)
         for _ in range(1 + twice):
             self.line.enqueue(entry)
         self.waiting.append(entry)
 
     @rule(model=MODELS)
     def release(self, model: str) -> None:
-        entry = self.line.pick(model)
-        fits = [e for e in self.waiting if e.model == model and self.running(e.flow) < CAP]
-        assert entry == (fits[0] if fits else None), "the oldest that is not capped, and nobody else"
-        if entry is not None:
-            self.line.take(entry.key)
-            self.waiting.remove(entry)
-            self.held.append(entry)
+        entry, expected = self.line.pick(model), self.next(model)
+        assert entry == expected, "the least tag of the least class, first in first out inside a flow; None for nobody"
+        if entry is None:
+            return
+        self.clock = max(self.clock, self.tags[entry.flow])
+        if entry.class_ in SHARES:
+            self.class_clock = max(self.class_clock, self.class_tags[entry.class_])
+        self.line.take(entry.key)
+        self.waiting.remove(entry)
+        self.charge_to(entry, entry.cost)
+        self.held[entry.key] = entry, entry.cost
+
+    @rule(data=st.data(), so_far=COSTS)
+    def tokens_come(self, data: st.DataObject, so_far: int) -> None:
+        if self.held:
+            key = data.draw(st.sampled_from(sorted(self.held)))
+            entry, charged = self.held[key]
+            self.line.charge(key, so_far)
+            self.charge_to(entry, max(0, so_far - charged))
+            self.held[key] = entry, max(charged, so_far)
+
+    @rule(data=st.data(), actual=COSTS)
+    def finish(self, data: st.DataObject, actual: int) -> None:
+        if self.held:
+            key = data.draw(st.sampled_from(sorted(self.held)))
+            entry, charged = self.held.pop(key)
+            self.line.finish(key, actual)
+            self.line.finish(key, actual)
+            self.charge_to(entry, actual - charged)
+            self.actual += actual
 
     @rule(data=st.data())
-    def finish(self, data: st.DataObject) -> None:
+    def give_back(self, data: st.DataObject) -> None:
         if self.held:
-            entry = data.draw(st.sampled_from(self.held))
-            self.line.finish(entry.key)
-            self.held.remove(entry)
+            key = data.draw(st.sampled_from(sorted(self.held)))
+            entry, charged = self.held.pop(key)
+            self.charge_to(entry, -charged)
+            there = [*self.waiting, *(held for held, _ in self.held.values())]
+            if not any(each.flow == entry.flow for each in there):
+                self.tags[entry.flow] = max(self.tags[entry.flow], self.clock)
+            if entry.class_ in SHARES and not any(each.class_ == entry.class_ for each in there):
+                self.class_tags[entry.class_] = max(self.class_tags[entry.class_], self.class_clock)
+            self.line.give_back(key)
+            self.waiting.append(entry)
 
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
@@ -52,25 +98,103 @@ class LineMachine(RuleBasedStateMachine):
             self.line.withdraw(entry.key)
             self.waiting.remove(entry)
 
-    def running(self, flow: int) -> int:
-        return sum(entry.flow == flow for entry in self.held)
+    @rule()
+    def another_leader(self) -> None:
+        """What the next leader makes of the database and of what this one saved puts everybody in the same order."""
+        line = Line(running_per_flow=CAP)
+        held = [entry for entry, _ in self.held.values()]
+        assert line.rebuild(json.loads(json.dumps(self.line.save())), held, self.waiting) == {}
+        self.line = line
+
+    def charge_to(self, entry: Entry, amount: int) -> None:
+        self.tags[entry.flow] += amount * 100 / entry.weight
+        if entry.class_ in SHARES:
+            self.class_tags[entry.class_] += amount / SHARES[entry.class_]
+
+    def next(self, model: str) -> Entry | None:
+        fits = [e for e in self.waiting if e.model == model and self.running(e.flow, e.class_) < CAP]
+        shared = [e for e in fits if e.class_ in SHARES]
+        if any(e.class_ in SHARES for e in self.waiting):
+            fits = shared
+        if not fits:
+            return None
+        order = list(SHARES)
+        least = min(
+            fits, key=lambda e: (self.class_tags.get(e.class_, 0), order.index(e.class_) if e.class_ in order else 9)
+        ).class_
+        return min((e for e in fits if e.class_ == least), key=lambda e: (self.tags[e.flow], e.seq, e.key))
+
+    def running(self, flow: int, class_: str) -> int:
+        return sum(entry.flow == flow and entry.class_ == class_ for entry, _ in self.held.values())
 
     @invariant()
     def everybody_is_in_one_place(self) -> None:
-        assert list(self.line) == self.waiting
-        assert self.line.held == {entry.key for entry in self.held}
+        assert {entry.key for entry in self.line} == {entry.key for entry in self.waiting}
+        assert self.line.held == set(self.held)
+        assert set(self.line.models) == {entry.model for entry in self.waiting}
 
     @invariant()
-    def nobody_exceeds_the_cap(self) -> None:
-        assert all(self.running(flow) <= CAP for flow in range(1, 5))
+    def a_copy_runs_forward_alone(self) -> None:
+        twin = self.line.copy()
+        for model in twin.models:
+            while entry := twin.pick(model):
+                twin.take(entry.key)
 
     @invariant()
-    def places_count_those_before_for_the_same_model(self) -> None:
-        for key, ahead in self.line.ahead_of().items():
-            place = next(i for i, entry in enumerate(self.waiting) if entry.key == key)
-            model = self.waiting[place].model
-            assert ahead == sum(entry.model == model for entry in self.waiting[:place])
+    def what_is_charged_adds_up(self) -> None:
+        assert self.line.clock == self.clock, "the clock never falls and is nobody's but who was released"
+        assert {key: self.line.charged(key) for key in self.held} == {key: each[1] for key, each in self.held.items()}
 
 
 TestLine = LineMachine.TestCase
-TestLine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLine.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+
+
+def serve(line: Line, model: str, tokens: int, actual: dict[int, int]) -> list[Entry]:
+    """One slot, `tokens` answers one after the other; each takes what its flow's answers take."""
+    served = []
+    for _ in range(tokens):
+        entry = line.pick(model)
+        assert entry is not None
+        line.take(entry.key)
+        line.finish(entry.key, actual[entry.flow])
+        served.append(entry)
+    return served
+
+
+def test_sixty_long_wishes_of_one_person_cost_another_one_answer() -> None:
+    line = Line(running_per_flow=4)
+    for number in range(60):
+        line.enqueue(Entry(f"hog-{number}", 1, "32b", cost=60_000, seq=number))
+    serve(line, "32b", 2, {1: 60_000})
+    line.enqueue(Entry("the one", 2, "32b", cost=1_000, seq=100))
+    assert serve(line, "32b", 1, {1: 60_000, 2: 900})[0].key == "the one"
+
+
+def test_an_hour_of_idleness_earns_nothing() -> None:
+    line = Line(running_per_flow=4)
+    for number in range(40):
+        line.enqueue(Entry(f"a{number:02}", 1, "32b", cost=100, seq=number))
+    serve(line, "32b", 20, {1: 100})
+    for number in range(20):
+        line.enqueue(Entry(f"b{number:02}", 2, "32b", cost=100, seq=100 + number))
+    flows = [entry.flow for entry in serve(line, "32b", 20, {1: 100, 2: 100})]
+    assert flows.count(1) in (9, 10, 11)
+
+
+def test_a_group_of_twice_the_weight_gets_twice_the_share() -> None:
+    line = Line(running_per_flow=4)
+    for number in range(60):
+        line.enqueue(Entry(f"a{number:02}", 1, "32b", cost=100, weight=200, seq=number))
+        line.enqueue(Entry(f"b{number:02}", 2, "32b", cost=100, weight=100, seq=number))
+    flows = [entry.flow for entry in serve(line, "32b", 30, {1: 100, 2: 100})]
+    assert flows.count(1) == 20
+
+
+def test_lower_classes_keep_their_shares() -> None:
+    line = Line(running_per_flow=4)
+    for number in range(400):
+        for flow, class_ in enumerate((INTERACTIVE, SCRIPT, BACKGROUND)):
+            line.enqueue(Entry(f"{class_}{number:03}", flow, "32b", class_, cost=100, seq=number))
+    found = [entry.class_ for entry in serve(line, "32b", 200, {0: 100, 1: 100, 2: 100})]
+    assert [found.count(class_) for class_ in SHARES] == [170, 20, 10]

@@ -96,7 +96,7 @@ def test_a_checkpoint_never_overwrites_what_is_settled(deployment: Deployment) -
     scheduling.release_what_can_run()
     for made in wishes:
         assert claiming.claim(made.generation, 1, worker)
-    rows = [checkpointing.Checkpoint(m.generation, m.answer, 1, "", "half", 1, 0, 1, True) for m in wishes]
+    rows = [checkpointing.Checkpoint(m.generation, m.answer, 1, "", "half", 1, 0, 1, 0, True) for m in wishes]
     end = Outcome(state="done", reason="", thinking="", text="whole", last_seq=2)
 
     def settle_or_checkpoint(number: int) -> object:

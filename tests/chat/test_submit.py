@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from accounts.models import LedgerEntry, Reservation, User
-from chat import checkpointing, claiming, errors, generation, history, reaping, scheduling, settlement, waiting
+from chat import checkpointing, claiming, errors, generation, history, places, reaping, scheduling, settlement
 from chat.generation import Ask
 from chat.models import Conversation, Generation, Message, Segment
 from chat.settlement import Outcome
@@ -95,7 +95,7 @@ def test_slots_are_filled_in_order_and_never_oversubscribed(person: User, deploy
     released = Generation.objects.filter(state="released").values_list("pk", flat=True)
     assert set(released) == set(made[:2])
     assert SlotLease.objects.count() == 2
-    assert [waiting.place_of(Generation.objects.get(pk=pk)).ahead for pk in made[2:]] == [0, 1]
+    assert [places.place_of(Generation.objects.get(pk=pk)).ahead for pk in made[2:]] == [0, 1]
 
 
 @override_settings(RUNNING_PER_USER=1)
@@ -131,7 +131,7 @@ def test_late_writes_of_a_reaped_runner_are_refused(person: User, deployment: De
     row = Generation.objects.get(pk=made.generation)
     assert (row.state, row.reason) == ("failed", "runner_lost")
     assert not settlement.settle(made.generation, 1, worker, DONE)
-    late = checkpointing.Checkpoint(made.generation, made.answer, 1, "late", "late", 9, 1, 1, True)
+    late = checkpointing.Checkpoint(made.generation, made.answer, 1, "late", "late", 9, 1, 1, 0, True)
     checkpointing.checkpoint(worker, [late])
     assert Message.objects.get(pk=made.answer).text == ""
 

@@ -1,0 +1,115 @@
+"""What a wish will take, before it is sent: tokens by what was seen, GPU time and money by the rates of its model."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db.models import F, Q
+from django.db.models.functions import Abs
+from django.utils import timezone
+
+from accounts.models import User
+from chat.models import Generation, LengthSeen
+from models_admin.engines import rates
+from models_admin.engines.rates import Rate
+from models_admin.family import prices
+from models_admin.models import Deployment
+
+# An answer of R1 with its thought, where none was seen yet.
+UNSEEN_TOKENS: Final = 1_000
+UNSEEN_SPREAD: Final = 800
+NEWEST: Final = 0.2  # what one answer counts in the moving mean
+NO_RATE: Final = Rate(0, 0, rates.ASSUMED_DECODE_US, is_measured=False)
+
+
+@dataclass(frozen=True)
+class Length:
+    """Tokens written, thinking included: mean and mean distance from it."""
+
+    tokens: int
+    spread: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`rate` is that of the deployment that would answer now; money in millionths of `currency`."""
+
+    prompt_tokens: int
+    output_tokens: int
+    rate: Rate
+    cost_micro: int = 0
+    currency: str = ""
+
+    @property
+    def gpu_ms(self) -> int:
+        return self.rate.gpu_ms(prompt_tokens=self.prompt_tokens, output_tokens=self.output_tokens)
+
+
+def estimate(user: User, model_key: str, *, think: str, prompt_tokens: int, max_tokens: int | None = None) -> Estimate:
+    """Never raises: what is not known is assumed."""
+    output = length(user.pk, model_key, think).tokens
+    output = min(output, max_tokens) if max_tokens else output
+    cost = _cost(model_key, prompt_tokens, output)
+    rate = rates.of_model(model_key) or NO_RATE
+    return Estimate(prompt_tokens, output, rate, cost.micro, cost.currency)
+
+
+def length(user_id: int, model_key: str, think: str) -> Length:
+    """By this person's own answers of this model, else by everybody's."""
+    rows = LengthSeen.objects.filter(Q(user=user_id) | Q(user__isnull=True), model_key=model_key, think=think)
+    seen = max(rows, key=lambda row: row.user_id is not None, default=None)
+    return Length(round(seen.tokens), round(seen.spread)) if seen else Length(UNSEEN_TOKENS, UNSEEN_SPREAD)
+
+
+def lengths(wishes: Iterable[tuple[int, str, str]]) -> dict[tuple[int, str, str], Length]:
+    """The same for many (person, model, think) at once."""
+    wanted = set(wishes)
+    rows = LengthSeen.objects.filter(model_key__in={model for _user, model, _think in wanted})
+    seen = {(row.user_id, row.model_key, row.think): Length(round(row.tokens), round(row.spread)) for row in rows}
+    unseen = Length(UNSEEN_TOKENS, UNSEEN_SPREAD)
+    return {wish: seen.get(wish) or seen.get((None, wish[1], wish[2]), unseen) for wish in wanted}
+
+
+def learn(user_id: int, model_key: str, think: str, tokens: int) -> None:
+    """An answer came to its end by itself: it moves the means of its person and of everybody."""
+    for who in (user_id, None):
+        rows = LengthSeen.objects.filter(user=who, model_key=model_key, think=think)
+        moved = rows.update(
+            spread=F("spread") * (1 - NEWEST) + Abs(F("tokens") - tokens) * NEWEST,
+            tokens=F("tokens") * (1 - NEWEST) + tokens * NEWEST,
+            seen=F("seen") + 1,
+        )
+        if not moved:
+            row = LengthSeen(user_id=who, model_key=model_key, think=think, tokens=tokens, spread=tokens / 2, seen=1)
+            LengthSeen.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def tokens_in(text: str) -> int:
+    """About how many tokens a text is: engines count, pages must not ask them. Han characters are 0.6 each."""
+    han = sum("\u2e80" <= character <= "\uffef" for character in text)
+    return round(0.6 * han + (len(text) - han) / 3.8)
+
+
+def read_before(conversation: uuid.UUID | None) -> int:
+    """Tokens of a conversation that go along with the next question: its last answer's prompt, and that answer."""
+    if conversation is None:
+        return 0
+    rows = Generation.objects.filter(message__conversation=conversation, ended_at__isnull=False)
+    last = rows.order_by("-created_at").values("prompt_tokens", "answer_tokens").first()
+    return last["prompt_tokens"] + last["answer_tokens"] if last else 0
+
+
+def think_of(options: dict[str, Any]) -> str:
+    return str(options.get("think", "auto"))
+
+
+def _cost(model_key: str, prompt_tokens: int, output_tokens: int) -> prices.Cost:
+    rows = Deployment.objects.filter(artifact__model__key=model_key, engine__is_cloud=True)
+    row = rows.select_related("engine", "artifact").first()
+    if row is None:
+        return prices.Cost()
+    price = prices.price_at(row.engine.kind, row.artifact.ref, timezone.now())
+    return prices.cost(price, prompt_tokens=prompt_tokens, cached_tokens=0, output_tokens=output_tokens)

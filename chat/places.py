@@ -1,0 +1,179 @@
+"""Places in the line as the leader tells them: how many are ahead, when an answer begins, and why it waits.
+
+The leader reckons all of them at once from a copy of its line; everybody else reads them from the board.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from django.utils import timezone
+
+from chat import cold_models, estimating, forecast
+from chat.bells import Place, Why
+from chat.forecast import Forecast, Service, Slot
+from chat.line import Entry, Line
+from chat.models import Generation, LengthSeen
+from live import board
+from models_admin.engines import fleet, rates
+from models_admin.engines.rates import Rate
+from models_admin.loads import outlook
+from models_admin.models import Deployment, SlotLease
+
+State = Generation.State
+BOARD: Final = "r1:places"
+BOARD_SECONDS: Final = 10
+# A mean distance of 1 is a standard deviation of so much, for a normal distribution.
+DEVIATION: Final = 1.25
+UNSEEN_LOAD_MS: Final = 30_000
+LOAD_SPREAD: Final = 0.3
+_read = msgspec.msgpack.Decoder(Place)
+
+
+def places_of(line: Line) -> dict[str, Place]:
+    """Of all that wait, from one reading of the tables. `line` is a copy, or nobody else may use it meanwhile."""
+    if not len(line):
+        return {}
+    models = line.models
+    warm = {model: rows for model in models if (rows := fleet.warm_deployments(model))}
+    cold = [model for model in models if model not in warm]
+    look = outlook.look() if cold else None
+    reasons = {model: cold_models.why(model, look) for model in cold} if look else {}
+    found = forecast.forecast(line, _slots(line, warm, reasons), _serving(models).of)
+    return _told(line, found, reasons, timezone.now())
+
+
+def place_of(row: Generation) -> Place:
+    """Of one that waits, as the leader told it last; without a leader only the reason is known."""
+    told = board.read(BOARD, str(row.pk))
+    if told is not None:
+        return _read.decode(told)
+    warm = fleet.warm_deployments(row.model_key)
+    ahead = Generation.objects.filter(state=State.WAITING, model_key=row.model_key, created_at__lt=row.created_at)
+    count = ahead.count()
+    return Place(count, _warm(count) if warm else cold_models.why(row.model_key, outlook.look()))
+
+
+def told_places() -> dict[str, Place]:
+    """Of all that wait, as the leader told them last."""
+    return {key: _read.decode(told) for key, told in board.read_all(BOARD).items()}
+
+
+def tell(before: Mapping[str, Place], now: Mapping[str, Place]) -> dict[str, Place]:
+    """Writes the board; returns those of which their readers have to hear: small changes of a time are none."""
+    news = {key: place for key, place in now.items() if not _is_as_told(before.get(key), place)}
+    gone = before.keys() - now.keys()
+    board.write(
+        BOARD,
+        {key: msgspec.msgpack.encode(place) for key, place in news.items()},
+        gone=gone,
+        keep_seconds=BOARD_SECONDS,
+    )
+    return news
+
+
+def keep_first_told(news: Mapping[str, Place]) -> None:
+    """The first range that somebody was told stays with his question, so that its error can be known."""
+    now = timezone.now().timestamp() * 1000
+    timed = {key: place for key, place in news.items() if place.low is not None and place.high is not None}
+    rows = Generation.objects.filter(pk__in=[uuid.UUID(key) for key in timed], told_low_ms__isnull=True)
+    for row in rows.only("pk", "created_at"):
+        place, asked = timed[str(row.pk)], row.created_at.timestamp() * 1000
+        Generation.objects.filter(pk=row.pk, told_low_ms__isnull=True).update(
+            told_low_ms=max(0, round(max(place.low or 0, now) - asked)), told_high_ms=round((place.high or 0) - asked)
+        )
+
+
+@dataclass(frozen=True)
+class _Serving:
+    """How long answers hold their slots: by model its rate, and how far lengths are from their mean."""
+
+    rates: Mapping[str, Rate]
+    spreads: Mapping[str, float]
+
+    def of(self, entry: Entry) -> Service:
+        rate = self.rates.get(entry.model, estimating.NO_RATE)
+        if rate.decode_us:
+            ms = entry.cost * rate.stream_us / rate.decode_us
+        else:
+            ms = estimating.UNSEEN_TOKENS * rate.stream_us / 1000
+        return Service(ms, ms * self.spreads.get(entry.model, 1.0))
+
+
+def _serving(models: Iterable[str]) -> _Serving:
+    rows = LengthSeen.objects.filter(user__isnull=True, model_key__in=list(models), tokens__gt=0)
+    spreads = {row.model_key: min(1.0, max(0.1, DEVIATION * row.spread / row.tokens)) for row in rows}
+    found = {model: rate for model in models if (rate := rates.of_model(model))}
+    return _Serving(found, spreads)
+
+
+def _slots(line: Line, warm: Mapping[str, list[Deployment]], reasons: Mapping[str, Why]) -> dict[str, list[Slot]]:
+    """Slots of warm models, with what holds them, and those of models that are loading."""
+    serving, now = _serving(warm), timezone.now()
+    leases: dict[int, list[SlotLease]] = {}
+    for lease in SlotLease.objects.filter(deployment__in=[row for rows in warm.values() for row in rows]):
+        leases.setdefault(lease.deployment_id, []).append(lease)
+    found: dict[str, list[Slot]] = {}
+    for model, rows in warm.items():
+        for row in rows:
+            held = [_held(line, lease, serving, now) for lease in leases.get(row.pk, [])]
+            found.setdefault(model, []).extend([*held, *[Slot()] * max(0, row.slots - len(held))])
+    for model, why in reasons.items():
+        if why.code in ("loading", "evicting", "cold"):
+            ms = why.seconds * 1000 if why.seconds is not None else UNSEEN_LOAD_MS
+            found[model] = [Slot(ms, ms * LOAD_SPREAD)] * _slots_when_loaded(model)
+    return found
+
+
+def _held(line: Line, lease: SlotLease, serving: _Serving, now: datetime) -> Slot:
+    entry = line.entry(str(lease.holder))
+    elapsed = (now - lease.since).total_seconds() * 1000
+    if entry is None or entry.key not in line.held:
+        return Slot(UNSEEN_LOAD_MS / 2, UNSEEN_LOAD_MS / 2)
+    left = forecast.left_of(serving.of(entry), elapsed)
+    return Slot(left.free_ms, left.spread_ms, entry.key)
+
+
+def _slots_when_loaded(model: str) -> int:
+    row = Deployment.objects.filter(artifact__model__key=model).order_by("pk").first()
+    return row.slots if row else 1
+
+
+def _told(line: Line, found: Mapping[str, Forecast], reasons: Mapping[str, Why], now: datetime) -> dict[str, Place]:
+    """Those that the run did not reach stand behind the others, in the order in which they were asked."""
+    at = now.timestamp() * 1000
+    behind: dict[str, int] = {}
+    for key in found:
+        entry = line.entry(key)
+        if entry is not None:
+            behind[entry.model] = behind.get(entry.model, 0) + 1
+    told: dict[str, Place] = {}
+    for entry in sorted(line, key=lambda each: each.seq):
+        seen = found.get(entry.key)
+        ahead = seen.ahead if seen else behind.get(entry.model, 0)
+        if seen is None:
+            behind[entry.model] = ahead + 1
+        why = reasons.get(entry.model) or (Why("your_cap") if line.is_capped(entry) else _warm(ahead))
+        low = round(at + seen.low_ms) if seen else None
+        high = round(at + seen.high_ms) if seen else None
+        told[entry.key] = Place(ahead, why, low, high)
+    return told
+
+
+def _warm(ahead: int) -> Why:
+    return Why("ahead" if ahead else "next")
+
+
+def _is_as_told(before: Place | None, now: Place) -> bool:
+    if before is None or (before.ahead, before.why) != (now.ahead, now.why):
+        return False
+    if before.low is None or before.high is None or now.low is None or now.high is None:
+        return before.low == now.low and before.high == now.high
+    left = now.high - timezone.now().timestamp() * 1000
+    step = max(3_000.0, 0.2 * left)
+    return abs(now.low - before.low) < step and abs(now.high - before.high) < step
