@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from django.db import DatabaseError
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -174,14 +175,20 @@ def note_health(engine_id: int, health: Health) -> None:
 
 
 def _engines() -> list[_Asked]:
+    """All but servers that nobody launches any more: one that was just attached has no model yet."""
     models: dict[int, list[str]] = {}
     well: set[int] = set()
     for engine_id, ref, state in Deployment.objects.values_list("engine_id", "artifact__ref", "state"):
         models.setdefault(engine_id, []).append(ref)
         if state == Deployment.State.WARM:
             well.add(engine_id)
-    engines = Engine.objects.filter(pk__in=models)
-    return [_Asked(each.pk, _endpoint(each), each.is_cloud, each.pk in well, models[each.pk]) for each in engines]
+    engines = Engine.objects.filter(Q(pk__in=models) | Q(is_launched=False))
+    return [
+        _Asked(
+            each.pk, _endpoint(each), each.is_cloud, each.pk in well or each.pk not in models, models.get(each.pk, [])
+        )
+        for each in engines
+    ]
 
 
 def _endpoint(engine: Engine) -> Endpoint | None:
