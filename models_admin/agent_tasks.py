@@ -49,7 +49,7 @@ def pull(order: dict[str, Any]) -> None:
 
 @shared_task(name=queue.STOP_PULL, acks_late=False)
 def stop_pull(order: dict[str, Any]) -> None:
-    fetching.stop(msgspec.convert(order, StopOrder), _place())
+    fetching.stop(msgspec.convert(order, StopOrder), _place(), agent.tell_pull)
 
 
 @shared_task(name=queue.LAUNCH, acks_late=False)

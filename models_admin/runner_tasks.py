@@ -15,6 +15,7 @@ from django.db import close_old_connections
 from models_admin.first import first_wishes
 from models_admin.hosts import runner_queue
 from models_admin.loads import loading
+from models_admin.pulls import ollama_deletion
 
 T = TypeVar("T")
 
@@ -35,8 +36,8 @@ def measure(deployment: int, attempt: int) -> None:
 
 
 @shared_task(name=runner_queue.DELETE_MODEL, acks_late=False)
-def delete_model(engine: int, name: str) -> None:
-    _run(loading.delete_model(engine, name, _in_thread))
+def delete_model(stored: int) -> None:
+    _run(ollama_deletion.delete(stored, _in_thread))
 
 
 @shared_task(name=runner_queue.ATTACH_FOUND, acks_late=False)

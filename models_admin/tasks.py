@@ -9,7 +9,7 @@ from celery import shared_task
 
 from models_admin.hosts import queue
 from models_admin.orders.pull_orders import Told
-from models_admin.pulls import pulling
+from models_admin.pulls import deleting, pulling
 
 
 @shared_task(name=queue.REPORT_PULL, acks_late=False)
@@ -19,3 +19,5 @@ def report_pull(told: dict[str, Any]) -> None:
         pulling.note_step(word.job, word.attempt, word.step)
     if word.end is not None:
         pulling.note_end(word.job, word.attempt, word.end)
+    if word.discarded is not None:
+        deleting.note_host(word.job, word.discarded.reason, word.discarded.detail)

@@ -21,7 +21,7 @@ from models_admin.hosts import hosts, membership
 from models_admin.loads import warm_notes
 from models_admin.models import Host, PullJob
 from models_admin.orders.pull_orders import Told
-from models_admin.pulls import pulling
+from models_admin.pulls import deleting, pulling
 
 log = logging.getLogger(__name__)
 READ_SECONDS = 0.5
@@ -99,3 +99,5 @@ def _note_pull(host_name: str, told: Told) -> None:
         pulling.note_step(told.job, told.attempt, told.step)
     if told.end is not None:
         pulling.note_end(told.job, told.attempt, told.end)
+    if told.discarded is not None:
+        deleting.note_host(told.job, told.discarded.reason, told.discarded.detail)

@@ -28,8 +28,8 @@ def measure(deployment: int, attempt: int) -> None:
     transaction.on_commit(partial(messages.send, MEASURE, [deployment, attempt]))
 
 
-def delete_model(engine: int, name: str) -> None:
-    transaction.on_commit(partial(messages.send, DELETE_MODEL, [engine, name]))
+def delete_model(stored: int) -> None:
+    transaction.on_commit(partial(messages.send, DELETE_MODEL, [stored]))
 
 
 def attach_found() -> None:

@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from models_admin.backends.base import BackendError, BrokeOff, Driver, Endpoint, Loads, ModelMissing, Pulls
+from models_admin.backends.base import BackendError, BrokeOff, Driver, Endpoint, Loads
 from models_admin.backends.drivers import open_driver
 from models_admin.engines.secrets import SecretUnreadable
 from models_admin.loads import measuring, warm_notes, warming
 from models_admin.loads.probing import endpoint_of, health
 from models_admin.loads.warm_notes import Speed
-from models_admin.models import Deployment, Engine, RateCard
+from models_admin.models import Deployment, RateCard
 
 log = logging.getLogger(__name__)
 BEAT_SECONDS = 3.0
@@ -92,21 +92,6 @@ async def measure(deployment: int, attempt: int, in_database: InDatabase) -> Non
         log.warning("deployment %s not measured: %s: %s", deployment, type(error).__name__, error)
     finally:
         await in_database(warm_notes.note_measured, deployment, attempt)
-
-
-async def delete_model(engine_id: int, name: str, in_database: InDatabase) -> None:
-    """A runner's part: tell the engine. What is gone already is as it should be."""
-    engine = await in_database(Engine.objects.filter(pk=engine_id).first)
-    if engine is None:
-        return
-    try:
-        async with open_driver(await in_database(endpoint_of, engine)) as driver:
-            if isinstance(driver, Pulls):
-                await driver.delete(name)
-    except ModelMissing:
-        pass
-    except BackendError as error:
-        log.warning("engine %s did not delete a model: %s: %s", engine_id, type(error).__name__, error)
 
 
 async def _load(driver: Driver, job: Job) -> None:

@@ -58,13 +58,21 @@ class End(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class Discarded(msgspec.Struct, frozen=True):
+    """The files of a pull are gone; with a `reason` (a word of `deletion_words`) they are there still."""
+
+    reason: str = ""
+    detail: str = ""
+
+
 class Told(msgspec.Struct, frozen=True):
-    """A word from a host about an attempt: a step, or the end."""
+    """A word from a host about an attempt: a step, the end, or that what it brought is gone."""
 
     job: int
     attempt: int
     step: Step | None = None
     end: End | None = None
+    discarded: Discarded | None = None
 
 
 def as_json(message: msgspec.Struct) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Waits for a pull or a load to end, and shows how far it is: written over on a terminal, a line a stage in a log."""
+"""Waits for a pull, a load or a deletion, and shows it: written over on a terminal, a line a stage in a log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from models_admin.models import Deployment, PullJob
+from models_admin.models import Deployment, PullJob, StoredArtifact
 from models_admin.pages import model_report
 from models_admin.pulls import pull_words
 
@@ -33,6 +33,14 @@ class Follower:
             job,
             lambda: job.state in PullJob.OPEN and job.state != PullJob.State.PAUSED,
             lambda: (pull_words.state(job), model_report.pull_line(job)),
+        )
+
+    def files(self, stored: StoredArtifact) -> None:
+        """Until they are gone, or that was given up. Raises TooLong."""
+        self._follow(
+            stored,
+            lambda: stored.state == StoredArtifact.State.DELETING,
+            lambda: (f"{stored.state} {stored.reason}", model_report.files_line(stored)),
         )
 
     def deployment(self, row: Deployment) -> None:

@@ -19,7 +19,7 @@ from models_admin.backends.base import BackendError
 from models_admin.backends.fetch import Meter
 from models_admin.backends.partial_file import DiskFull, NotWritable
 from models_admin.family.model_names import NameRefused
-from models_admin.orders.pull_orders import End, PullOrder, Step, StopOrder, Told
+from models_admin.orders.pull_orders import Discarded, End, PullOrder, Step, StopOrder, Told
 from models_admin.pulls import pull_claims, pull_sources
 from models_admin.pulls.pull_claims import Claim
 from models_admin.pulls.pull_sources import Place
@@ -58,9 +58,11 @@ async def pull(order: PullOrder, place: Place, report: Report) -> None:
         await asyncio.to_thread(claim.give_back, files)
 
 
-def stop(order: StopOrder, place: Place) -> None:
-    """Ends the pull of these files on this host, whichever process runs it."""
-    pull_claims.stop(place.folder, order, pull_sources.files_of(order.wanted, place))
+def stop(order: StopOrder, place: Place, report: Report) -> None:
+    """Ends the pull of these files on this host, whichever process runs it; tells where they were to go as well."""
+    is_gone = pull_claims.stop(place.folder, order, pull_sources.files_of(order.wanted, place))
+    if is_gone is not None:
+        report(Told(order.job, order.attempt, discarded=Discarded("" if is_gone else NotWritable.code)))
 
 
 async def _work(order: PullOrder, place: Place, claim: Claim, report: Report) -> End | None:

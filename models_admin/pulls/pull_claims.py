@@ -64,22 +64,28 @@ def take(folder: Path, order: PullOrder) -> Claim | None:
     return None if lock is None else Claim(folder, order.wanted, lock)
 
 
-def stop(folder: Path, order: StopOrder, files: Path) -> None:
-    """Whoever pulls sees it within a second; where nobody does and `discard` is set, the files are removed here."""
+def stop(folder: Path, order: StopOrder, files: Path) -> bool | None:
+    """Whoever pulls sees it within a second; where nobody does and `discard` is set, the files are removed here.
+
+    Whether they are gone; None where they were not to be removed by this order, or not yet.
+    """
     wish = Note(order.job, order.attempt, is_stopped=True, discard=order.discard)
     note = _change(folder, order.wanted, lambda note: note if note.is_newer_than(order) else wish)
-    if note == wish and order.discard:
-        _discard(folder, order.wanted, files)
+    return _discard(folder, order.wanted, files) if note == wish and order.discard else None
 
 
-def _discard(folder: Path, wanted: Wanted, files: Path) -> None:
+def _discard(folder: Path, wanted: Wanted, files: Path) -> bool | None:
+    """None where somebody pulls them, or wants them again."""
     lock = _locked(folder, wanted)
     if lock is None:
-        return
+        return None
     try:
-        if _change(folder, wanted, lambda note: note).discard:
-            for path in (files, work_folder(files)):
-                shutil.rmtree(path, ignore_errors=True)
+        if not _change(folder, wanted, lambda note: note).discard:
+            return None
+        folders = (files, work_folder(files))
+        for path in folders:
+            shutil.rmtree(path, ignore_errors=True)
+        return not any(path.exists() for path in folders)
     finally:
         os.close(lock)
 

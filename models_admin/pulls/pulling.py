@@ -158,14 +158,16 @@ def _ask(artifact: Artifact, host: Host, by: str, then_warm: bool, not_before: d
     stored = StoredArtifact.objects.select_for_update().get(pk=stored.pk)
     if stored.state == Files.READY:
         raise PullError(_("%(model)s is there already.") % {"model": artifact.ref})
+    if stored.state == Files.DELETING:
+        raise PullError(_("%(model)s is being deleted there: pull it when that has ended.") % {"model": artifact.ref})
     job = stored.jobs.filter(state__in=PullJob.OPEN).first()
     if job is None:
         job = PullJob.objects.create(
             stored=stored, attempt=1, asked_by=[by], total_bytes=artifact.bytes, then_warm=then_warm,
             not_before=not_before,
         )  # fmt: skip
-        stored.state = Files.PULLING
-        stored.save(update_fields=["state"])
+        stored.state, stored.reason, stored.detail = Files.PULLING, "", ""
+        stored.save(update_fields=["state", "reason", "detail"])
         if not_before is None:
             _send(job)
         audit.record(by, "pull", stored, after=State.PLANNED)

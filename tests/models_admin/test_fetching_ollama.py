@@ -78,7 +78,7 @@ async def test_stopping_closes_the_pull_at_the_engine(ollama: OllamaServer, tmp_
     ollama.lines = [*steps()[:4], None, *steps(SUCCESS)[4:]]
     running = asyncio.create_task(pulled(ollama, tmp_path, wanted(ollama)))
     await asyncio.sleep(0.3)
-    fetching.stop(StopOrder(1, 1, wanted(ollama)), Place(tmp_path))
+    fetching.stop(StopOrder(1, 1, wanted(ollama)), Place(tmp_path), lambda _told: True)
     told = await running
     await until_async(ollama.closed.is_set, "the engine sees it")
     done = [word.step.done for word in told if word.step]

@@ -227,7 +227,7 @@ def test_files_at_hand_are_told_and_deleted_after_a_question(admin: Client, rack
     assert kept.state == "ready"
     assert "are being removed. Pull again" in press(admin, "delete_files", kept.pk, sure="yes", why="room for another")
     kept.refresh_from_db()
-    assert kept.state == "absent" and AuditEntry.objects.get().why == "room for another"
+    assert kept.state == "deleting" and AuditEntry.objects.get().why == "room for another"
 
 
 def test_the_pages_speak_chinese(admin: Client, rack: Host) -> None:
