@@ -203,13 +203,13 @@ async def test_a_cancelled_pull_leaves_nothing(hub: ModelServer, place: Place) -
 
 async def test_a_cancellation_that_comes_after_the_last_byte_leaves_nothing(hub: ModelServer, place: Place) -> None:
     assert await pulled(gguf(), place)
-    fetching.stop(StopOrder(1, 1, gguf(), discard=True), place)
+    fetching.stop(StopOrder(1, 1, gguf(), discard=True), place, lambda _told: True)
     assert left(place) == {}
 
 
 async def test_a_stop_that_comes_late_ends_no_later_attempt(hub: ModelServer, place: Place) -> None:
     assert await pulled(gguf(), place, attempt=2)
-    fetching.stop(StopOrder(1, 1, gguf(), discard=True), place)
+    fetching.stop(StopOrder(1, 1, gguf(), discard=True), place, lambda _told: True)
     assert left(place) == {FILE: SIZE}
 
 
@@ -301,7 +301,7 @@ async def _stopped_at(hub: ModelServer, place: Place, size: int, *, discard: boo
     running = asyncio.create_task(fetching.pull(order, place, lambda word: bool(told.append(word)) or True))
     await until_async(lambda: any(w.step and w.step.done >= size - 5_000_000 for w in told), "bytes came")
     await until_async(lambda: any(n >= size * 0.4 for n in left(place).values()), "they lie there")
-    fetching.stop(StopOrder(1, 1, gguf(), discard=discard), place)
+    fetching.stop(StopOrder(1, 1, gguf(), discard=discard), place, lambda _told: True)
     with suppress(asyncio.CancelledError):
         await running
     assert all(word.end is None for word in told)
