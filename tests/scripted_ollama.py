@@ -18,19 +18,31 @@ WORDS = [f"t{number:04d} " for number in range(1, 13)]
 
 @dataclass
 class ScriptedOllama:
-    """`models`: bytes by name; `loaded`: context by name. A load waits for `may_load`, an answer for `may_answer`."""
+    """`models`: bytes by name; `loaded`: context by name. A load waits for `may_load`, an answer for `may_answer`.
+
+    `library`: bytes and digest by name of what can be pulled. A pull stops at its half until `may_pull`, and gives up
+    where nobody reads on; `begun` has each with the bytes that were at hand.
+    """
 
     address: str = ""
     models: dict[str, int] = field(default_factory=dict)
     loaded: dict[str, int] = field(default_factory=dict)
+    library: dict[str, tuple[int, str]] = field(default_factory=dict)
+    at_hand: dict[str, int] = field(default_factory=dict)
+    begun: list[tuple[str, int]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     fails_loads: bool = False
     may_load: threading.Event = field(default_factory=threading.Event)
     may_answer: threading.Event = field(default_factory=threading.Event)
+    may_pull: threading.Event = field(default_factory=threading.Event)
+    pull_given_up: threading.Event = field(default_factory=threading.Event)
 
     def loads(self) -> list[str]:
         """Names in the order in which they were told to be loaded."""
         return [body["model"] for path, body in self.asked if path == "/api/generate" and body.get("keep_alive") != 0]
+
+    def digest(self, name: str) -> str:
+        return self.library[name][1] if name in self.library else (name.encode().hex() * 20)[:64]
 
     def contexts(self) -> set[int]:
         """Of all questions and loads: another one would make the real one load the model anew."""
@@ -44,6 +56,7 @@ def serving(**models: int) -> Iterator[ScriptedOllama]:
     box = ScriptedOllama(models={f"{name}:latest": size for name, size in models.items()})
     box.may_load.set()
     box.may_answer.set()
+    box.may_pull.set()
     http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(box))
     http.daemon_threads = True
     box.address = f"http://127.0.0.1:{http.server_address[1]}"
@@ -53,12 +66,9 @@ def serving(**models: int) -> Iterator[ScriptedOllama]:
     finally:
         box.may_load.set()
         box.may_answer.set()
+        box.may_pull.set()
         http.shutdown()
         http.server_close()
-
-
-def _digest(name: str) -> str:
-    return (name.encode().hex() * 20)[:64]
 
 
 def _handler(box: ScriptedOllama) -> type[BaseHTTPRequestHandler]:
@@ -68,12 +78,10 @@ def _handler(box: ScriptedOllama) -> type[BaseHTTPRequestHandler]:
                 case "/api/version":
                     self._json({"version": "0.24.0"})
                 case "/api/tags":
-                    rows = [{"name": n, "digest": _digest(n), "size": s} for n, s in box.models.items()]
+                    rows = [{"name": n, "digest": box.digest(n), "size": s} for n, s in box.models.items()]
                     self._json({"models": rows})
                 case "/api/ps":
-                    self._json(
-                        {"models": [_loaded(name, context, box.models[name]) for name, context in box.loaded.items()]}
-                    )
+                    self._json({"models": [_loaded(box, name, context) for name, context in box.loaded.items()]})
                 case _:
                     self._json({"error": "not found"}, 404)
 
@@ -112,11 +120,22 @@ def _handler(box: ScriptedOllama) -> type[BaseHTTPRequestHandler]:
             self._json({"model": name, "done": True, "done_reason": "load"})
 
         def _pull(self, name: str) -> None:
+            size, digest = box.library.get(name, (1000, box.digest(name)))
+            at_hand = box.at_hand.get(name, 0)
+            box.begun.append((name, at_hand))
+            layer = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}", "total": size}
             self._begin("application/x-ndjson")
-            for done in (0, 500, 1000):
-                self._line({"status": "pulling aaaa", "digest": "sha256:" + "a" * 64, "total": 1000, "completed": done})
-            box.may_load.wait(60)
-            box.models[name] = 1000
+            try:
+                for done in sorted({at_hand, size // 2}):
+                    self._line({**layer, "completed": done})
+                box.at_hand[name] = size // 2
+                while not box.may_pull.wait(0.05):
+                    self.wfile.write(b"\n")  # tells whether anybody still reads
+            except OSError:
+                box.pull_given_up.set()
+                return
+            self._line({**layer, "completed": size})
+            box.models[name] = size
             self._line({"status": "verifying sha256 digest"})
             self._line({"status": "success"})
 
@@ -158,6 +177,6 @@ def _handler(box: ScriptedOllama) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _loaded(name: str, context: int, size: int) -> dict[str, Any]:
-    return {"name": name, "model": name, "digest": _digest(name), "size": size, "size_vram": 0,
+def _loaded(box: ScriptedOllama, name: str, context: int) -> dict[str, Any]:
+    return {"name": name, "model": name, "digest": box.digest(name), "size": box.models[name], "size_vram": 0,
             "context_length": context, "expires_at": "2319-01-01T00:00:00Z"}  # fmt: skip

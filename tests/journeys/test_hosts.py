@@ -5,30 +5,27 @@ With R1WEB_PICTURES=FOLDER each step leaves a picture there.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.journeys.admin_steps import LOAD_SECONDS, now, open_model, picture, pin, pull_and_warm, until_warm
 from tests.journeys.asking import ask, text_of, wait_until_done
+from tests.journeys.script_questions import Asking, shell
 from tests.models_admin.model_server import ModelServer, serving
+from tests.supervisor.prepared_data import prepared
 from tests.supervisor.site_process import ROOT, SiteProcess, free_port
 
 TINY = (ROOT / "tiny_model" / "r1-tiny.gguf").read_bytes()
 # Behind the last tensor nothing is read: a tail makes it another file, and long enough to be killed in its middle.
 FILES = {"alpha.gguf": TINY + b"a" * 40_000_000, "beta.gguf": TINY + b"b", "gamma.gguf": TINY + b"c"}
 HALF = 20_000_000
-LOAD_SECONDS = 60_000
 PASSWORD = "a-password-of-the-tests"
-PICTURES = os.environ.get("R1WEB_PICTURES", "")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +41,7 @@ def boxes(tmp_path_factory: pytest.TempPathFactory, hub: ModelServer) -> Iterato
     folder = tmp_path_factory.mktemp("boxes")
     (folder / "password").write_text(PASSWORD)
     words = ("--admin-password-file", str(folder / "password"), "--redis-bind", f"127.0.0.1:{free_port()}")
-    site = SiteProcess(folder / "data", free_port(), *words, R1WEB_MODELS_SPARE_MB="0")
+    site = SiteProcess(prepared(folder / "data"), free_port(), *words, R1WEB_MODELS_SPARE_MB="0")
     try:
         site.wait_until_ready()
         for file in FILES:
@@ -72,34 +69,6 @@ def joined(boxes: SiteProcess, hub: ModelServer, tmp_path_factory: pytest.TempPa
         each.end()
 
 
-def picture(page: Page, name: str) -> None:
-    if PICTURES:
-        page.screenshot(path=Path(PICTURES) / f"hosts-{name}.png", full_page=True)
-
-
-def open_model(page: Page, file: str, tab: str = "") -> None:
-    page.goto(f"{page.url.split('/', 3)[0]}//{page.url.split('/')[2]}/admin/models_admin/cataloguemodel/?q={file}")
-    page.locator("#result_list tbody th a").first.click()
-    if tab:
-        page.get_by_role("link", name=tab, exact=True).first.click()
-
-
-def pull_and_warm(page: Page, file: str, host: str, *, button: str = "Pull to the chosen hosts and warm") -> None:
-    open_model(page, file, "Plan")
-    for box in page.locator("input[name=host]").all():
-        box.set_checked(False)
-    page.get_by_label(host).check()
-    page.get_by_label("Context, tokens").fill("1024")
-    page.get_by_label("Answers at once").fill("2")
-    picture(page, f"plan-{file.split('.')[0]}")
-    page.get_by_role("button", name=button).click()
-
-
-def until_warm(page: Page, file: str) -> None:
-    open_model(page, file)
-    expect(page.locator("[data-live=now]")).to_contain_text(re.compile("warm on", re.I), timeout=LOAD_SECONDS)
-
-
 def test_from_a_join_to_an_eviction(
     admin: Page, boxes: SiteProcess, hub: ModelServer, joined: list[Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -107,7 +76,7 @@ def test_from_a_join_to_an_eviction(
     # Join.
     admin.goto(f"{home}/admin/models_admin/host/add/")
     admin.get_by_role("button", name="Make a join code").click()
-    picture(admin, "join-code")
+    picture(admin, "hosts-join-code")
     command = admin.locator("code.secret").inner_text().split()
     address, code = command[command.index("--join") + 1], command[command.index("--code") + 1]
     words = ("--join", address, "--code", code, "--name", "gpu-2")
@@ -118,7 +87,7 @@ def test_from_a_join_to_an_eviction(
     admin.goto(f"{home}/admin/models_admin/host/")
     expect(admin.locator("#result_list")).to_contain_text("gpu-2")
     expect(admin.locator("#result_list tr", has_text="gpu-2")).to_contain_text("free", timeout=LOAD_SECONDS)
-    picture(admin, "board")
+    picture(admin, "hosts-board")
     # Two of the small models fit on it, three do not.
     boxes.manage("shell", "-c", "from models_admin.models import Host; "
                  "Host.objects.filter(name='gpu-2').update(memory_limit_bytes=200 * 2**20)")  # fmt: skip
@@ -126,46 +95,33 @@ def test_from_a_join_to_an_eviction(
     hub.holds_at = HALF
     pull_and_warm(admin, "alpha", "gpu-2")
     open_model(admin, "alpha")
-    now = admin.locator("[data-live=now]")
-    expect(now).to_contain_text(re.compile(r"\(4\d %\)|pulling"), timeout=LOAD_SECONDS)
+    expect(now(admin)).to_contain_text(re.compile(r"\(4\d %\)|pulling"), timeout=LOAD_SECONDS)
     before = other.children()["Agent"]
     before.kill()
-    picture(admin, "pull-killed")
+    picture(admin, "hosts-pull-killed")
     hub.let_go.set()
     hub.holds_at = 0
     until_warm(admin, "alpha")
     assert any(asked for asked in hub.ranges("alpha.gguf")), "it went on from the bytes at hand"
-    picture(admin, "warm")
+    picture(admin, "hosts-warm")
     # A chat with it.
     admin.goto(f"{home}/?model=o/m/alpha.gguf")
     ask(admin, "12+34=?")
     assert "46" in text_of(wait_until_done(admin))
-    picture(admin, "chat")
+    picture(admin, "hosts-chat")
     # A pin holds it; the second comes in beside it, and the third makes the second go.
-    open_model_deployment(admin, home, "alpha")
-    pin(admin)
+    pin(admin, "alpha", "visitors at three")
     for file in ("beta", "gamma"):
         pull_and_warm(admin, file, "gpu-2")
         until_warm(admin, file)
     open_model(admin, "beta")
-    expect(now).to_contain_text(re.compile("cold|not loaded|stopped", re.I))
+    expect(now(admin)).to_contain_text(re.compile("cold|not loaded|stopped", re.I))
     open_model(admin, "alpha")
-    expect(now).to_contain_text(re.compile("warm on", re.I))
-    picture(admin, "pinned")
+    expect(now(admin)).to_contain_text(re.compile("warm on", re.I))
+    picture(admin, "hosts-pinned")
     admin.goto(f"{home}/box/")
     expect(admin.locator("main")).to_contain_text("visitors")
-    picture(admin, "box")
-
-
-def open_model_deployment(page: Page, home: str, file: str) -> None:
-    page.goto(f"{home}/admin/models_admin/cataloguemodel/")
-    open_model(page, file)
-
-
-def pin(page: Page) -> None:
-    page.get_by_role("link", name="Pin", exact=True).first.click()
-    page.get_by_label("Why").fill("visitors at three")
-    page.get_by_role("button", name="Pin", exact=True).click()
+    picture(admin, "hosts-box")
 
 
 def test_two_hosts_share_the_load_and_one_goes_on_alone(boxes: SiteProcess, joined: list[Any]) -> None:
@@ -186,38 +142,6 @@ def test_two_hosts_share_the_load_and_one_goes_on_alone(boxes: SiteProcess, join
     for _ in range(3):
         assert "46" in asking.ask()
     assert asking.hosts() == {"local"}
-
-
-def shell(site: SiteProcess, code: str) -> str:
-    return site.manage(
-        "shell", "-v", "0", "-c", f"from chat.models import *; from models_admin.models import *; {code}"
-    )
-
-
-class Asking:
-    """A script's questions to the model that two machines have."""
-
-    def __init__(self, site: SiteProcess) -> None:
-        self._site = site
-        self._token = shell(
-            site,
-            "from accounts import tokens; from accounts.models import User; "
-            "print(tokens.create(User.objects.get(username='admin'), 'script')[1])",
-        ).strip()
-
-    def ask(self) -> str:
-        question = [{"role": "user", "content": "12 + 34 ="}]
-        body = json.dumps({"model": "o/m/alpha.gguf", "messages": question, "temperature": 0, "max_tokens": 200})
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        url = f"http://localhost:{self._site.port}/v1/chat/completions"
-        with urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers), timeout=90) as response:
-            found: str = json.load(response)["choices"][0]["message"]["content"]
-            return found
-
-    def hosts(self) -> set[str]:
-        """Where answers were written."""
-        rows = "Host.objects.filter(engines__deployments__in=Generation.objects.values('deployment'))"
-        return set(shell(self._site, f"print(*{rows}.values_list('name', flat=True))").split())
 
 
 def end_machine(host: SiteProcess) -> None:

@@ -23,10 +23,10 @@ class Answer:
     is_endless: bool = False
 
 
-def manifest(words: str = "weights") -> bytes:
-    """A manifest of Ollama's library; other `words`, other layers."""
+def manifest(words: str = "weights", *, weights: int = WEIGHTS) -> bytes:
+    """A manifest of Ollama's library; other `words`, other layers. `weights` in bytes."""
     layers = [
-        {"mediaType": "application/vnd.ollama.image.model", "size": WEIGHTS, "digest": _digest(words)},
+        {"mediaType": "application/vnd.ollama.image.model", "size": weights, "digest": _digest(words)},
         {"mediaType": "application/vnd.ollama.image.template", "size": 387, "digest": _digest("template")},
     ]
     config = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 488, "digest": _digest("config")}
