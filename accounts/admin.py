@@ -15,11 +15,11 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from accounts import accounting_admin, invitation_admin, quota_admin, quota_request_admin, tokens
+from accounts import accounting_admin, invitation_admin, quota_admin, quota_request_admin, tokens, usage_admin
 from accounts.models import ApiToken, Group, User
 
 # Django looks for this module alone; the imports register what the others show.
-__all__ = ["accounting_admin", "invitation_admin", "quota_admin", "quota_request_admin"]
+__all__ = ["accounting_admin", "invitation_admin", "quota_admin", "quota_request_admin", "usage_admin"]
 # Our own groups pay and weigh; Django's have the same name and no use here.
 admin.site.unregister(DjangoGroup)
 # The header has its own way back.

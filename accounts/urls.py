@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts import join_view, views
+from accounts import join_view, usage_view, views
 
 urlpatterns = [
     path("signin/", views.SignIn.as_view(), name="signin"),
@@ -14,4 +14,6 @@ urlpatterns = [
     path("join/<str:token>/", join_view.join, name="join"),
     path("language/", views.set_language, name="language"),
     path("theme/", views.set_theme, name="theme"),
+    path("usage/", usage_view.own_usage, name="usage"),
+    path("usage/usage.csv", usage_view.own_usage_csv, name="usage-csv"),
 ]

@@ -59,6 +59,8 @@ MATRIX = {
     "forget-ready": Row(SIGNED_IN, {"model": "unknown"}),
     "box": Row(SIGNED_IN),
     "box-live": Row(SIGNED_IN),
+    "usage": Row(SIGNED_IN),
+    "usage-csv": Row(SIGNED_IN),
     "conversation": Row(OWN),
     "thread": Row(OWN),
     "rename": Row(OWN, {"title": "new"}),
