@@ -98,8 +98,8 @@ class ChatConsumer(AsyncWebsocketConsumer):
             case protocol.Ask():
                 made = await in_database(generation.submit, self.user, _ask(wish))
                 await self._accepted(wish.id, wish.key, made)
-            case protocol.Regenerate(id_, key, message):
-                made = await in_database(generation.regenerate, self.user, message, key)
+            case protocol.Regenerate(id_, key, message, model):
+                made = await in_database(generation.regenerate, self.user, message, key, model=model)
                 await self._accepted(id_, key, made)
             case protocol.Watch():
                 await self._watch(wish.generation, Position.parse(wish.after), wish.id)

@@ -72,8 +72,11 @@ def submit(user: User, ask: Ask) -> Submitted:
     return _once(user, ask.key, _digest(ask), make)
 
 
-def regenerate(user: User, message_id: uuid.UUID, key: uuid.UUID) -> Submitted:
-    """Another answer to the same question, as a new version beside the old one."""
+def regenerate(user: User, message_id: uuid.UUID, key: uuid.UUID, *, model: str = "") -> Submitted:
+    """Another answer to the same question, as a new version beside the old one; by another model where one is named.
+
+    An answer that still waits for the other model leaves the line for it; one that has begun raises `StillAnswering`.
+    """
 
     def make(digest: str) -> Submitted:
         try:
@@ -83,15 +86,22 @@ def regenerate(user: User, message_id: uuid.UUID, key: uuid.UUID) -> Submitted:
         conversation, question = old.conversation, old.parent
         if question is None:
             raise errors.NotYours
-        ask = Ask(key=key, text=question.text, model=old.model_key or conversation.model_key)
+        ask = Ask(key=key, text=question.text, model=model or old.model_key or conversation.model_key)
         _admit(user, ask.model)
         _keep_at_home(user, conversation, ask.model)
+        if model:
+            _leave_line(old)
         _refuse_while_answering(conversation)
         conversation.active_leaf = question
         (answer,) = _append(conversation, [EMPTY_ANSWER], ask.model)
         return _wish(user, ask, digest, conversation, answer)
 
-    return _once(user, key, hashlib.sha256(f"regenerate {message_id}".encode()).hexdigest(), make)
+    return _once(user, key, hashlib.sha256(f"regenerate {message_id} {model}".encode()).hexdigest(), make)
+
+
+def _leave_line(answer: Message) -> None:
+    for key in answer.generations.filter(state=State.WAITING).values_list("pk", flat=True):
+        settlement.end_unstarted(key, State.STOPPED, "switched")
 
 
 def stop(generation_id: uuid.UUID, *, by: User) -> None:

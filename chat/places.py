@@ -5,6 +5,7 @@ The leader reckons all of them at once from a copy of its line; everybody else r
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ from models_admin.models import Deployment, SlotLease
 State = Generation.State
 BOARD: Final = "r1:places"
 BOARD_SECONDS: Final = 10
+NEWCOMER: Final = "model:"
+OVERTAKEN: Final = "overtaken"
 # A mean distance of 1 is a standard deviation of so much, for a normal distribution.
 DEVIATION: Final = 1.25
 UNSEEN_LOAD_MS: Final = 30_000
@@ -60,12 +63,42 @@ def place_of(row: Generation) -> Place:
 
 
 def told_places() -> dict[str, Place]:
-    """Of all that wait, as the leader told them last."""
+    """Of all that wait, and of newcomers by model, as the leader told them last."""
     return {key: _read.decode(told) for key, told in board.read_all(BOARD).items()}
+
+
+def newcomers(line: Line) -> dict[str, Place]:
+    """Where somebody who has not asked yet would stand, by model: under the key `for_newcomer(model)`.
+
+    `line` is used up. Of the models that are warm, for a question of ordinary length.
+    """
+    warm: dict[str, list[Deployment]] = {}
+    for row in Deployment.objects.filter(state=Deployment.State.WARM, stage="").select_related(
+        "engine", "artifact__model"
+    ):
+        warm.setdefault(row.artifact.model.key, []).append(row)
+    serving, tokens = _serving(warm), estimating.UNSEEN_TOKENS
+    for number, model in enumerate(warm, start=1):
+        rate = serving.rates.get(model, estimating.NO_RATE)
+        cost = max(1, rate.gpu_ms(prompt_tokens=0, output_tokens=tokens))
+        line.enqueue(Entry(for_newcomer(model), -number, model, cost=cost, seq=sys.maxsize))
+    found = forecast.forecast(line, _slots(line, warm, {}), serving.of)
+    at = timezone.now().timestamp() * 1000
+    wanted = {for_newcomer(model) for model in warm}
+    return {
+        key: Place(seen.ahead, _warm(seen.ahead), round(at + seen.low_ms), round(at + seen.high_ms))
+        for key, seen in found.items()
+        if key in wanted
+    }
+
+
+def for_newcomer(model_key: str) -> str:
+    return f"{NEWCOMER}{model_key}"
 
 
 def tell(before: Mapping[str, Place], now: Mapping[str, Place]) -> dict[str, Place]:
     """Writes the board; returns those of which their readers have to hear: small changes of a time are none."""
+    now = {key: _overtaken(before.get(key), place) for key, place in now.items()}
     news = {key: place for key, place in now.items() if not _is_as_told(before.get(key), place)}
     gone = before.keys() - now.keys()
     board.write(
@@ -167,6 +200,14 @@ def _told(line: Line, found: Mapping[str, Forecast], reasons: Mapping[str, Why],
 
 def _warm(ahead: int) -> Why:
     return Why("ahead" if ahead else "next")
+
+
+def _overtaken(before: Place | None, now: Place) -> Place:
+    """Who falls back is told so for as long as he stands there: others used less of the box."""
+    if before is None or now.why.code != "ahead":
+        return now
+    is_still = before.why.code == OVERTAKEN and now.ahead == before.ahead
+    return msgspec.structs.replace(now, why=Why(OVERTAKEN)) if now.ahead > before.ahead or is_still else now
 
 
 def _is_as_told(before: Place | None, now: Place) -> bool:

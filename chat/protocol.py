@@ -53,9 +53,12 @@ class Ask(Frame, frozen=True, tag="ask"):
 
 
 class Regenerate(Frame, frozen=True, tag="regenerate"):
+    """With `model` by another one; an answer that still waits then leaves its place."""
+
     id: Id
     key: uuid.UUID
     message: uuid.UUID
+    model: Annotated[str, msgspec.Meta(max_length=200)] = ""
 
 
 class Watch(Frame, frozen=True, tag="watch"):

@@ -109,12 +109,13 @@ class Leader:
                 self._shown = {}
                 continue
             try:
-                now = await in_database(places.places_of, self._memory.copy())
+                now = await in_database(places_and_newcomers, self._memory.copy())
                 news = await asyncio.to_thread(places.tell, self._shown, now)
                 self._shown = {key: news.get(key) or self._shown[key] for key in now}
                 if news:
-                    await asyncio.to_thread(doorbell.ring, bells.places(news))
-                    await in_database(places.keep_first_told, news)
+                    told = {key: place for key, place in news.items() if not key.startswith(places.NEWCOMER)}
+                    await asyncio.to_thread(doorbell.ring, bells.places(told))
+                    await in_database(places.keep_first_told, told)
             except DatabaseError as error:
                 log.warning("nobody told of his place: %s", error)
             except Exception:  # as in `_lead`
@@ -158,6 +159,11 @@ class Leader:
                     log.exception("engines not probed")
                 self._rung.set()
             await asyncio.sleep(probing.PROBE_SECONDS if self.is_leading else FOLLOWING_SECONDS)
+
+
+def places_and_newcomers(line: Line) -> dict[str, bells.Place]:
+    """What the board shows; nothing where nobody waits."""
+    return {**places.newcomers(line.copy()), **places.places_of(line)} if len(line) else {}
 
 
 def hold_lease(leader: uuid.UUID) -> bool:

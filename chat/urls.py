@@ -11,6 +11,7 @@ urlpatterns = [
     path("conversations/", views.conversations, name="conversations"),
     path("models/", views.models, name="models"),
     path("models/choices/", views.choices, name="choices"),
+    path("models/others/", views.others, name="others"),
     path("ready/", views.ready, name="ready"),
     path("ready/wish/", views.wish_ready, name="wish-ready"),
     path("ready/forget/", views.forget_ready, name="forget-ready"),

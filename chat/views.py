@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
-from chat import box, generation, history, offer, page, picker, ready_wishes
+from chat import alternatives, box, generation, history, offer, page, picker, ready_wishes
 from chat.models import Conversation, Generation
 
 TITLE_LENGTH = 200
@@ -65,6 +65,15 @@ def choices(request: HttpRequest) -> HttpResponse:
     models = picker.models(_user(request))
     context = {"models": models, "model": picker.chosen(models, request.GET.get("model", ""))}
     return render(request, "chat/_choices.html", context)
+
+
+@login_required
+@never_cache
+@require_GET
+def others(request: HttpRequest) -> HttpResponse:
+    """Warm models that would answer earlier than the one that `?generation=ID` waits for."""
+    found = alternatives.alternatives(_user(request), request.GET.get("generation", ""))
+    return render(request, "chat/_others.html", {"others": found})
 
 
 @login_required

@@ -77,7 +77,21 @@ def _counts() -> dict[str, Any]:
         "ahead": _("{n} ahead of you"),
         "next": _("Next in line"),
         "ready_in": _("ready in about {n} s, by its last load"),
+        **_starts(),
         "ends_at": _("If nothing changes, it stops waiting at {time}; the question stays here."),
+    }
+
+
+def _starts() -> dict[str, str]:
+    """When an answer should begin: `low` to `n` seconds or minutes from now."""
+    return {
+        "starts.any_moment": _("starts any moment"),
+        "starts.within_seconds": _("starts within {n} s"),
+        "starts.in_seconds": _("starts in about {n} s"),
+        "starts.between_seconds": _("starts in about {low}–{n} s"),
+        "starts.within_minutes": _("starts within {n} min"),
+        "starts.in_minutes": _("starts in about {n} min"),
+        "starts.between_minutes": _("starts in about {low}–{n} min"),
     }
 
 
@@ -91,6 +105,7 @@ def _stages() -> dict[str, str]:
         "waiting.ahead": _("All places at this model are taken. Those ahead of you start first."),
         "waiting.next": _("All places at this model are taken. Yours starts as soon as one is free."),
         "waiting.your_cap": _("Your other questions are being answered first."),
+        "waiting.overtaken": _("You moved to place {place}: others used less of the box."),
         "waiting.no_runner": _("No runner is at work right now. The question is kept and starts when one is back."),
         "waiting.no_engine": _("The engine does not answer. The question is kept and starts when it is back."),
         **_cold(),

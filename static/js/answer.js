@@ -28,7 +28,7 @@ export class Answer {
     /** @type {any} */
     this.usage = null;
     this.sha256 = "";
-    /** @type {{ahead: number, yours: number, reason: any} | null} */
+    /** @type {import("./waiting_words.js").Waiting | null} */
     this.waiting = null;
     this.isStopping = false;
     this.isResyncing = false;
@@ -112,7 +112,9 @@ export class Answer {
   /** @param {Frame} frame */
   #wait(frame) {
     if (!this.isLive || this.answer || this.thinking) return "ignored";
-    this.waiting = { ahead: frame.ahead ?? 0, yours: frame.yours ?? 0, reason: frame.reason ?? null };
+    this.waiting = {
+      ahead: frame.ahead ?? 0, low: frame.low ?? null, high: frame.high ?? null, told: performance.now(), reason: frame.reason ?? null,
+    };
     return "changed";
   }
 

@@ -96,8 +96,12 @@ export class AnswerView {
     /** @type {Element} */ (line.lastElementChild).textContent = this.words.say(this.words.has(key) ? key : "stage.starting");
   }
 
-  /** Times the thought, and ticks once a second while it lasts. */
+  /** Times the wait and the thought, and ticks once a second while they last. */
   #clock() {
+    if (this.answer.isLive && this.answer.waiting) {
+      this.ticker ??= setInterval(() => this.ask(), 1000);
+      return;
+    }
     if (this.isThinking) {
       this.thinkingSince ||= Date.now();
       this.ticker ??= setInterval(() => this.#drawThought(), 1000);

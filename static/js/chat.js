@@ -50,7 +50,7 @@ class Chat {
     });
     this.thread = new Thread(need("thread"), {
       words: this.words, following: this.following, modelName: () => this.composer.modelName, onStop: () => this.#stop(),
-      onRegenerate: (message) => this.#regenerate(message), onChange: () => this.#busy(),
+      onRegenerate: (message, model) => this.#regenerate(message, model), onChange: () => this.#busy(),
     });
     /** @type {Map<string, {text: string, id: string}>} wishes that are not accepted yet, by key; id of their frame */
     this.asked = new Map();
@@ -79,11 +79,12 @@ class Chat {
     this.socket.wish(frame);
   }
 
-  /** @param {string} message */
-  #regenerate(message) {
-    if (this.asked.size > 0 || this.thread.live) return;
+  /** @param {string} message @param {string} [model] another one: then an answer that still waits leaves the line */
+  #regenerate(message, model = "") {
+    const { live } = this.thread;
+    if (this.asked.size > 0 || (live && !(model && live.waiting))) return;
     const key = uuid();
-    const frame = regenerate(message, key);
+    const frame = regenerate(message, key, model);
     this.asked.set(key, { text: "", id: frame.id });
     this.thread.showRegenerating(key, message);
     this.#busy();
@@ -315,7 +316,10 @@ function need(id) {
   return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
-// 'Today' in the list is the reader's day; the server learns his zone from this.
-document.cookie = `time_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
-new Chat();
+// 'Today' in the list and the times of limits are the reader's; the server learns his zone from this.
+const zone = `time_zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}`;
+const isNews = !document.cookie.split("; ").includes(zone);
+document.cookie = `${zone}; path=/; max-age=31536000; samesite=lax`;
+const chat = new Chat();
+if (isNews) chat.wall.refresh();
 document.body.dataset.ready = "1";

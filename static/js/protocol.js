@@ -93,5 +93,9 @@ export function ask({ key, text, model, think, conversation }) {
   return conversation ? { ...frame, conversation } : frame;
 }
 
-/** @param {string} message the answer to write anew @param {string} key @returns {Frame} */
-export const regenerate = (message, key) => ({ type: "regenerate", id: uuid(), key, message });
+/**
+ * @param {string} message the answer to write anew @param {string} key @param {string} [model] another one than before
+ * @returns {Frame}
+ */
+export const regenerate = (message, key, model = "") =>
+  ({ type: "regenerate", id: uuid(), key, message, ...(model ? { model } : {}) });

@@ -2,7 +2,12 @@
 // The waiting card, where the answer will be.
 import { element } from "./thinking.js";
 import { icon } from "./icons.js";
+import { fetchPartial } from "./partial.js";
 import { waitingWords } from "./waiting_words.js";
+
+/** Other models are offered to who waits longer than this, and looked at again after a while. */
+const SOON_SECONDS = 5;
+const OTHERS_MS = 10_000;
 
 /** @param {HTMLElement} into @param {import("./i18n.js").Words} words @param {import("./waiting_words.js").Waiting | null} waiting */
 export function drawWaiting(into, words, waiting) {
@@ -10,7 +15,7 @@ export function drawWaiting(into, words, waiting) {
     into.replaceChildren();
     return;
   }
-  const said = waitingWords(words, waiting);
+  const said = waitingWords(words, waiting, performance.now());
   const card = into.querySelector(".waiting") ?? build(into, words);
   for (const part of /** @type {const} */ (["place", "time", "why"])) {
     const line = /** @type {HTMLElement} */ (card.querySelector(`.waiting__${part}`));
@@ -19,6 +24,19 @@ export function drawWaiting(into, words, waiting) {
   }
   drawBar(/** @type {HTMLProgressElement} */ (card.querySelector("progress")), said.percent, said.why);
   drawBell(/** @type {HTMLElement} */ (card.querySelector(".waiting__foot")), words, said.bell);
+  offerOthers(/** @type {HTMLElement} */ (card.querySelector(".waiting__others")), waiting);
+}
+
+/** Ways to an earlier answer, as they are now. @param {HTMLElement} into @param {import("./waiting_words.js").Waiting} waiting */
+async function offerOthers(into, waiting) {
+  const article = /** @type {HTMLElement | null} */ (into.closest("[data-generation]"));
+  const now = performance.now();
+  if (!article || now < Number(into.dataset.due ?? 0) || (waiting.high !== null && waiting.high < SOON_SECONDS)) return;
+  into.dataset.due = String(now + OTHERS_MS);
+  const page = await fetchPartial(`/models/others/?generation=${encodeURIComponent(article.dataset.generation ?? "")}`);
+  const fresh = page?.querySelector(".choices");
+  if (into.firstElementChild && fresh?.isEqualNode(into.firstElementChild)) return;
+  into.replaceChildren(...(fresh ? [document.adoptNode(fresh)] : []));
 }
 
 /** @param {HTMLProgressElement} bar @param {number | null} percent @param {string} label */
@@ -64,7 +82,7 @@ function build(into, words) {
   const promise = element("span", "waiting__promise");
   promise.textContent = words.say("keeps_place");
   foot.append(cancel, promise);
-  card.append(main, foot);
+  card.append(main, element("div", "waiting__others"), foot);
   into.replaceChildren(card);
   return card;
 }

@@ -1,23 +1,26 @@
 // @ts-check
 // What the waiting card says: place, time, reason, how far a load is. No DOM.
 
-/** @typedef {{ahead: number, yours: number, reason: any}} Waiting */
+/**
+ * @typedef {{ahead: number, low: number | null, high: number | null, told: number, reason: any}} Waiting
+ *   `low` and `high`: seconds from `told` (ms, this page's own clock) between which the answer should begin
+ */
 /** @typedef {{place: string, time: string, why: string, percent: number | null, bell: {key: string, name: string} | null}} Card */
 
 /** Waiting for a place, not for a model: there is nothing to be told of. */
-const WARM = ["ahead", "next", "your_cap", "no_runner"];
+const WARM = ["ahead", "next", "your_cap", "overtaken", "no_runner"];
 /** Here `until` is the end of a pin, elsewhere that of the waiting. */
 const PINNED = "no_room_pinned";
 
-/** @param {import("./i18n.js").Words} words @param {Waiting} waiting @returns {Card} */
-export function waitingWords(words, waiting) {
+/** @param {import("./i18n.js").Words} words @param {Waiting} waiting @param {number} [now] ms @returns {Card} */
+export function waitingWords(words, waiting, now = waiting.told) {
   const code = waiting.reason?.code ?? "";
   const args = waiting.reason?.args ?? {};
   const isCold = !WARM.includes(code) && Boolean(args.key);
   return {
     place: waiting.ahead > 0 ? words.say("ahead", { n: waiting.ahead }) : words.say("next"),
-    time: args.seconds ? words.say("ready_in", { n: args.seconds }) : "",
-    why: why(words, code, args),
+    time: time(words, waiting, now) || (args.seconds ? words.say("ready_in", { n: args.seconds }) : ""),
+    why: why(words, code, { ...args, place: waiting.ahead + 1 }),
     percent: typeof args.percent === "number" ? args.percent : null,
     bell: isCold ? { key: args.key, name: args.model ?? "" } : null,
   };
@@ -42,4 +45,23 @@ function key(words, code, args) {
   if (code === "loading" && typeof args.percent === "number") return "loading.percent";
   if (code === PINNED && args.until) return "pinned.until";
   return words.has(`waiting.${code}`) ? `waiting.${code}` : "waiting.unknown";
+}
+
+/** "starts in about 40–70 s": counted down from when it was told. @param {import("./i18n.js").Words} words @param {Waiting} waiting @param {number} now */
+function time(words, waiting, now) {
+  if (typeof waiting.low !== "number" || typeof waiting.high !== "number") return "";
+  const passed = (now - waiting.told) / 1000;
+  const high = waiting.high - passed;
+  if (high < 1) return words.say("starts.any_moment");
+  return range(words, Math.max(0, waiting.low - passed), high);
+}
+
+/** As coarse as it is far. @param {import("./i18n.js").Words} words @param {number} low s @param {number} high s */
+export function range(words, low, high) {
+  const isLong = high >= 120;
+  const step = isLong ? 60 : high > 20 ? 5 : 1;
+  const [from, to] = [Math.floor(low / step) * step, Math.ceil(high / step) * step].map((each) => each / (isLong ? 60 : 1));
+  const unit = isLong ? "minutes" : "seconds";
+  if (from <= 0) return words.say(`starts.within_${unit}`, { n: to });
+  return from === to ? words.say(`starts.in_${unit}`, { n: to }) : words.say(`starts.between_${unit}`, { low: from, n: to });
 }

@@ -3,7 +3,7 @@ import test from "node:test";
 import assert from "node:assert/strict";
 import { ChoiceKeys } from "../../static/js/choice_keys.js";
 import { Words } from "../../static/js/i18n.js";
-import { waitingWords } from "../../static/js/waiting_words.js";
+import { range, waitingWords } from "../../static/js/waiting_words.js";
 
 const NAMES = ["R1 1.5B", "R1 14B", "R1 32B", "V4"];
 const words = new Words({
@@ -16,7 +16,7 @@ const words = new Words({
 }, "en");
 const cold = { key: "r1:70b", model: "R1 70B", host: "gpu-2" };
 /** @param {string} code @param {object} [args] @param {number} [ahead] */
-const said = (code, args = {}, ahead = 0) => waitingWords(words, { ahead, yours: 0, reason: { code, args: { ...cold, ...args } } });
+const said = (code, args = {}, ahead = 0) => waitingWords(words, { ahead, low: null, high: null, told: 0, reason: { code, args: { ...cold, ...args } } });
 
 test("arrows go round, Home and End to the ends", () => {
   const keys = new ChoiceKeys();
@@ -74,4 +74,17 @@ test("who waits for a place at a warm model has nothing to be told of", () => {
   assert.deepEqual([card.why, card.time, card.bell], ["All places are taken.", "", null]);
   assert.equal(said("next").bell, null);
   assert.equal(said("of a later site").why, "It is kept.");
+});
+
+test("a wait is a range, as coarse as it is far, and counts down", () => {
+  const times = new Words({
+    ahead: "{n} ahead", "starts.any_moment": "any moment", "starts.within_seconds": "≤{n} s", "starts.in_seconds": "{n} s",
+    "starts.between_seconds": "{low}–{n} s", "starts.within_minutes": "≤{n} min", "starts.between_minutes": "{low}–{n} min",
+    "waiting.ahead": "Taken.",
+  }, "en");
+  const waiting = { ahead: 2, low: 42, high: 68, told: 1000, reason: { code: "ahead", args: {} } };
+  const after = (/** @type {number} */ seconds) => waitingWords(times, waiting, 1000 + 1000 * seconds).time;
+  assert.deepEqual([0, 30, 45, 60, 80].map(after), ["40–70 s", "10–40 s", "≤25 s", "≤8 s", "any moment"]);
+  assert.equal(range(times, 100, 400), "1–7 min");
+  assert.equal(waitingWords(times, { ...waiting, low: null, high: null }, 0).time, "");
 });
