@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
 
 COMMIT = "c0ffee" + "0" * 34
 SMALL = {".json", ".txt", ".md", ".py", ".gitattributes"}
@@ -57,11 +58,11 @@ class ModelServer:
 
 
 @contextmanager
-def serving(port: int = 0) -> Iterator[ModelServer]:
+def serving(port: int = 0, *, address: str = "127.0.0.1") -> Iterator[ModelServer]:
     server = ModelServer()
-    http = ThreadingHTTPServer(("127.0.0.1", port), _handler(server))
+    http = ThreadingHTTPServer((address, port), _handler(server))
     http.daemon_threads = True
-    server.address = f"http://127.0.0.1:{http.server_address[1]}"
+    server.address = f"http://{address}:{http.server_address[1]}"
     thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -76,6 +77,7 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked = self.headers.get("Range", "")
+            self.path = urlsplit(self.path).path  # whole addresses are what a proxy is asked for
             server.asked.append((self.path, asked))
             server.keys.append(self.headers.get("Authorization", ""))
             if self.path in server.redirects:

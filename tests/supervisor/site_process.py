@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,15 +38,17 @@ def until(holds: Callable[[], bool], what: str, seconds: float = LONGEST_SECONDS
 
 
 class SiteProcess:
-    """One `bin/up`, typed in `folder`, and all that it printed."""
+    """One `bin/up`, typed in `folder`, and all it printed. `through`: words of a program that runs it elsewhere."""
 
-    def __init__(self, data: Path, port: int, *words: str, folder: Path = ROOT, **settings: str) -> None:
+    def __init__(
+        self, data: Path, port: int, *words: str, folder: Path = ROOT, through: Sequence[str] = (), **settings: str
+    ) -> None:
         self.data, self.port = folder / data, port
         self._output = Path(tempfile.mkstemp(prefix="r1web-", suffix=".out")[1])
         environment = _bare_environment() | {"R1WEB_DRAIN_SECONDS": "5", **settings}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "bin" / "up"), "--data", str(data), "--port", str(port), *words],
+                [*through, sys.executable, str(ROOT / "bin/up"), "--data", str(data), "--port", str(port), *words],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
