@@ -1,6 +1,7 @@
 """One file from a server to this disk: resumed from the bytes at hand, verified, and only then given its name.
 
-A download holds a few blocks in memory, however long the file is. Reading goes on while a thread writes and hashes.
+A download holds a few blocks in memory, however long the file is. Reading goes on while a thread writes and hashes; a
+large file is read by a thread as well, `large_body.py`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import httpx
 from models_admin.backends import hub_http
 from models_admin.backends.base import BackendError, BrokeOff
 from models_admin.backends.hub import Rules
+from models_admin.backends.large_body import EXTENSION, LargeBody
 from models_admin.backends.partial_file import PARTIAL, FileWish, PartialFile
 from models_admin.orders.pull_orders import Stage
 
 BLOCK_BYTES = 1024 * 1024
+LARGE_BYTES = 8 * 1024 * 1024
 SILENCE_SECONDS = 30.0
 # In a row, without a byte more than ever before: some servers cut every connection at the same place.
 TRIES = 5
@@ -83,17 +86,33 @@ async def _fill(file: PartialFile, wish: FileWish, rules: Rules, meter: Meter) -
 async def _read(file: PartialFile, wish: FileWish, rules: Rules, meter: Meter) -> None:
     """One connection: from the bytes at hand to the end of the file, or to where the server cuts it."""
     asked = {"Range": f"bytes={file.size}-"} if file.size else {}
+    is_large = wish.bytes is None or wish.bytes >= LARGE_BYTES
     async with (
         hub_http.told_as_ours(SILENCE_SECONDS) as silence,
-        hub_http.answering(wish.url, rules, asked) as response,
+        hub_http.answering(wish.url, rules, asked, is_large=is_large) as response,
     ):
         begins, size = hub_http.place_in_file(response, file.size)
         file.expect(size)
         if begins != file.size:
             await _start_anew(file, meter)
-        await _copy(response, file, meter, silence)
+        body = response.extensions.get(EXTENSION)
+        if isinstance(body, LargeBody):
+            await _copy_large(body, file, meter, silence)
+        else:
+            await _copy(response, file, meter, silence)
     if size is None and wish.bytes is None:
         file.expect(file.size)
+
+
+async def _copy_large(body: LargeBody, file: PartialFile, meter: Meter, silence: asyncio.Timeout) -> None:
+    loop = asyncio.get_running_loop()
+
+    def came(count: int) -> None:
+        meter.got(count)
+        if not silence.expired():
+            silence.reschedule(loop.time() + SILENCE_SECONDS)
+
+    await body.copy(lambda block: file.take([block]), came)
 
 
 async def _copy(response: httpx.Response, file: PartialFile, meter: Meter, silence: asyncio.Timeout) -> None:

@@ -7,6 +7,7 @@ Hugging Face and its mirrors answer a file with a redirect to a delivery network
 from __future__ import annotations
 
 import asyncio
+import http.client
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from httpx_aiohttp import AiohttpTransport
 from models_admin.backends.addresses import GuardedResolver, forbidden_behind, place_of, require_first, require_hop
 from models_admin.backends.base import BackendError, ModelMissing, Overloaded, Unreachable, WrongKey
 from models_admin.backends.hub import Part, Refused, Rules
+from models_admin.backends.large_body import LargeBodies
 
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 10.0
@@ -29,7 +31,15 @@ PIECE_BYTES = 128 * 1024
 # No file has a length of more digits, and Python refuses to read numbers of thousands of them.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
-_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, TimeoutError, OSError)
+_ERRORS = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    aiohttp.ClientError,
+    http.client.HTTPException,
+    TimeoutError,
+    OSError,
+)
 
 
 @asynccontextmanager
@@ -63,13 +73,18 @@ async def read_part(url: str, rules: Rules, *, start: int, end: int) -> Part:
 
 
 @asynccontextmanager
-async def answering(url: str, rules: Rules, headers: Mapping[str, str]) -> AsyncIterator[httpx.Response]:
-    """The answer at the end of all redirects, not read yet. What `rules.headers` hold goes to the first server only."""
+async def answering(
+    url: str, rules: Rules, headers: Mapping[str, str], *, is_large: bool = False
+) -> AsyncIterator[httpx.Response]:
+    """The answer at the end of all redirects, not read yet. What `rules.headers` hold goes to the first server only.
+
+    A large one is copied by threads, `large_body.EXTENSION` of it, but for behind a proxy.
+    """
     first, trusted = _origin(url), {place_of(url), *rules.trusted}
     require_first(url)
     for _hop in range(MAX_REDIRECTS + 1):
         own = rules.headers if _origin(url) == first else {}
-        client = _client(url, may_be_private=place_of(url) in trusted)
+        client = _client(url, may_be_private=place_of(url) in trusted, is_large=is_large)
         asked = {"Accept-Encoding": "identity", **own, **headers}
         async with client, client.stream("GET", url, headers=asked) as response:
             if not response.is_redirect:
@@ -88,7 +103,7 @@ async def _read(url: str, rules: Rules, headers: dict[str, str], *, start: int, 
         return await _taken(response, start, end)
 
 
-def _client(url: str, *, may_be_private: bool) -> httpx.AsyncClient:
+def _client(url: str, *, may_be_private: bool, is_large: bool) -> httpx.AsyncClient:
     """A client for one request. Behind a company's proxy, which the environment names, that one resolves names."""
     parts = urlsplit(url)
     proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
@@ -100,7 +115,11 @@ def _client(url: str, *, may_be_private: bool) -> httpx.AsyncClient:
         connector = aiohttp.TCPConnector(resolver=GuardedResolver(may_be_private=may_be_private))
         return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector, read_bufsize=PIECE_BYTES)
 
-    transport = _InLargePieces(client=session, trust_env=False)
+    transport: httpx.AsyncBaseTransport
+    if is_large:
+        transport = LargeBodies(may_be_private=may_be_private)
+    else:
+        transport = _InLargePieces(client=session, trust_env=False)
     return httpx.AsyncClient(transport=transport, trust_env=False, timeout=timeout)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ class PartialFile:
             raise SizeDiffers(f"{self._bytes} bytes were expected, the server has {size}")
         self._bytes = size if size is not None else self._bytes
 
-    def take(self, pieces: list[bytes]) -> int:
+    def take(self, pieces: Sequence[bytes | memoryview]) -> int:
         """How many bytes were added. Raises SizeDiffers, DiskFull."""
         before = self.size
         for piece in pieces:
@@ -125,7 +125,7 @@ class PartialFile:
         if self._file is not None:
             self._file.close()
 
-    def _count(self, block: bytes) -> None:
+    def _count(self, block: bytes | memoryview) -> None:
         self.size += len(block)
         for each in self._hashes.values():
             each.update(block)

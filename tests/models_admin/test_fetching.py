@@ -105,6 +105,17 @@ async def test_a_cut_connection_is_gone_on_from_where_it_was(hub: ModelServer, p
     assert starts == sorted(set(starts)), "each goes on from where the last one was cut"
 
 
+async def test_behind_a_proxy_it_looks_names_up_and_cuts_are_gone_on_from(
+    hub: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", hub.address)
+    monkeypatch.delenv("no_proxy", raising=False)
+    hub.cuts_after = 2_500_000
+    end = await pulled(gguf(), Place(tmp_path, Registries(hugging_face="http://hub.example"), spare_bytes=0))
+    assert end is not None and end.verified
+    assert len(hub.ranges(FILE)) >= 4
+
+
 async def test_a_server_without_ranges_is_read_from_the_beginning(hub: ModelServer, place: Place) -> None:
     await _stopped_at(hub, place, 5_000_000)
     hub.knows_ranges = False
