@@ -231,4 +231,5 @@ def _activity(row: Deployment, paces: dict[int, Pace]) -> str:
         return ""
     if found.ended_at is None:
         return _("idle")
-    return _("idle for %(minutes)d min") % {"minutes": (timezone.now() - found.ended_at).total_seconds() // 60}
+    minutes = int((timezone.now() - found.ended_at).total_seconds()) // 60
+    return _("idle for %(minutes)d min") % {"minutes": minutes} if minutes else _("answered just now")

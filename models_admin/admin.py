@@ -1,8 +1,9 @@
-"""Hosts, engines, models, deployments, pins and pulls, for admins."""
+"""Hosts, engines, models, deployments, pins, pulls and the audit, for admins."""
 
 from __future__ import annotations
 
 from models_admin.pages import (
+    audit_admin,
     catalogue_admin,
     deployment_admin,
     engine_admin,
@@ -14,6 +15,7 @@ from models_admin.pages import (
 
 # Django looks for this module alone; the imports register what the others show.
 __all__ = [
+    "audit_admin",
     "catalogue_admin",
     "deployment_admin",
     "engine_admin",

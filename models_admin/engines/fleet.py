@@ -10,15 +10,14 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
-from django.utils.translation import gettext
 
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.models import CatalogueModel, Deployment, Engine, Host, SlotLease, Worker
+from models_admin.models.hosts import LOCAL_HOST
 
 HEARTBEAT_SECONDS = 3
 REAP_AFTER_SECONDS = 9
 assert REAP_AFTER_SECONDS >= 3 * HEARTBEAT_SECONDS
-LOCAL_HOST = "local"
 DEMO_MODEL = "r1-tiny"
 
 
@@ -33,8 +32,8 @@ class Choice:
 
 
 def shown_name(host: Host) -> str:
-    """As people read it; the first host has no name that anybody chose."""
-    return gettext("the site's machine") if host.name == LOCAL_HOST else host.name
+    """As people read it."""
+    return str(host)
 
 
 def place_of(engine: Engine) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from models_admin.family.model_names import NameRefused
 from models_admin.family.pinning import Pin, Source, Wish
 from models_admin.models import Artifact, CatalogueModel
 
+log = logging.getLogger(__name__)
 PINNED = (Source.OLLAMA, Source.HF, Source.GGUF)
 MAX_REF, MAX_KEY = 300, 200
 # A hub closes itself to who asks too much at once; and an admin waits in the browser for all answers together.
@@ -30,7 +32,14 @@ CHECK_SECONDS = 30
 
 
 class AddError(Exception):
-    """Why a model was not added, as a sentence for whoever asked for it."""
+    """Why a model was not added, as a sentence for whoever asked for it.
+
+    `code` is that of `pinning.sentence` where the source was the cause, for whoever tells it in another language.
+    """
+
+    def __init__(self, sentence: str, *, code: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,8 @@ def add(name: str, *, source: str = "") -> Added:
     except NameRefused as error:
         raise AddError(str(error)) from error
     except BackendError as error:
-        raise AddError(pinning.told(error, model_names.shown(name))) from error
+        log.warning("a model was not added: %s: %s", type(error).__name__, error)
+        raise AddError(pinning.told(error, model_names.shown(name)), code=error.code) from error
     return _store(wish, pin)
 
 

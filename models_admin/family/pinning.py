@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from models_admin.backends import registry
-from models_admin.backends.base import BackendError, ModelMissing, Overloaded, WrongKey
+from models_admin.backends.base import BackendError, ModelMissing, Overloaded, Unreachable, WrongKey
 from models_admin.backends.hub import Refused
 from models_admin.family import catalogue, model_names
 from models_admin.family.catalogue import Card
@@ -146,19 +146,26 @@ def two_meanings(two: tuple[Card, ...]) -> str:
 
 def told(error: BackendError, name: str) -> str:
     """The sentence for people."""
-    about = {"name": name, "why": error}
-    match error:
-        case ModelMissing():
-            return _("The registry knows no “%(name)s”.") % about
-        case WrongKey():
-            return (
-                _("The registry shows “%(name)s” to nobody without the right token (HF_TOKEN), or not at all.") % about
-            )
-        case Refused():
-            return _("The registry's answer about “%(name)s” can't be used: %(why)s.") % about
-        case Overloaded():
-            return _("The registry is busy (%(why)s); ask again later.") % about
-    return _("The registry does not answer (%(why)s).") % about
+    if isinstance(error, Refused):
+        return _("The registry's answer about “%(name)s” can't be used: %(why)s.") % {"name": name, "why": error}
+    return sentence(error.code, name) or sentence(Unreachable.code, name)
+
+
+def sentence(code: str, name: str) -> str:
+    """For a code of BackendError, in the reader's language; '' where there is none. `name` is what was looked up."""
+    told = {
+        ModelMissing.code: _("The registry knows no “%(name)s”."),
+        WrongKey.code: _(
+            "The registry shows “%(name)s” to nobody without the right token (HF_TOKEN), or not at all."
+        ),
+        Refused.code: _("The registry's answer about “%(name)s” can't be used."),
+        Overloaded.code: _("The registry is busy; ask again later."),
+        Unreachable.code: _(
+            "The registry does not answer. Look at this machine's way to the internet, or set HF_ENDPOINT or "
+            "OLLAMA_REGISTRY to a mirror that it reaches."
+        ),
+    }
+    return told.get(code, "") % {"name": name}
 
 
 def _registries() -> registry.Registries:

@@ -62,7 +62,7 @@ def attach_one(found: FoundEngine) -> str:
 
 
 def add_and_pull() -> None:
-    """The model that was wished: known, deployed, pulled, then warm. What goes wrong stays in the row as a sentence."""
+    """The model that was wished: known, deployed, pulled, then warm. What goes wrong stays in the row."""
     run = FirstRun.objects.filter(model_asked_at__isnull=False).first()
     if run is None or run.model_asked_at is None:
         return
@@ -72,7 +72,7 @@ def add_and_pull() -> None:
             artifact = artifacts.add(run.model_name, source=run.model_source).artifact
             _pull(run, artifact)
         except (AddError, DeployError, PullError, WarmError) as error:
-            problem = str(error)
+            problem = getattr(error, "code", "") or str(error)
     _note(run, asked_at, artifact, problem)
 
 

@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 from accounts.limit_presets import Preset
 from models_admin.engines import fleet
+from models_admin.family import pinning
 from models_admin.first import first_run
 from models_admin.first.first_models import PEOPLE, Option, Proposal
 from models_admin.fit.memory_fit import USUAL_CONTEXT
@@ -122,12 +123,17 @@ def progress(run: FirstRun) -> Progress | None:
         return None
     model = run.artifact.model.name if run.artifact else run.model_name
     if run.model_problem:
-        return Progress(model, run.model_problem, "gone")
+        return Progress(model, problem(run), "gone")
     if run.model_asked_at or run.artifact is None:
         if first_run.is_lost(run.model_asked_at):
             return Progress(model, _("No runner took it up. Is the site running? Choose it again."), "gone")
         return Progress(model, _("asking its source what the name means now"), "loading")
     return _pulling(run, model) or _loading(run, model)
+
+
+def problem(run: FirstRun) -> str:
+    """Why the chosen model is not on its way; '' where it is."""
+    return pinning.sentence(run.model_problem, run.model_name) or run.model_problem
 
 
 def _pulling(run: FirstRun, model: str) -> Progress | None:

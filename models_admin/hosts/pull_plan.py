@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
+from models_admin.engines import fleet
 from models_admin.hosts import hosts
 from models_admin.models import Artifact, Engine, Host, PullJob, StoredArtifact
 
@@ -40,7 +41,7 @@ def plan(artifact: Artifact, host: Host) -> Plan:
 
 def why_not(artifact: Artifact, host: Host, missing: int | None = None, free: int | None = None) -> str:
     """A sentence; '' where it can be pulled. Bytes are compared where both are known."""
-    about = {"model": artifact.ref, "host": host.name}
+    about = {"model": artifact.ref, "host": fleet.shown_name(host)}
     if artifact.source == Artifact.Source.API:
         return _("%(model)s has no files: an engine serves it.") % about
     if artifact.ref.startswith("/"):

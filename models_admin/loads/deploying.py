@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from models_admin import audit
-from models_admin.engines import secrets
+from models_admin.engines import fleet, secrets
 from models_admin.family import catalogue
 from models_admin.fit import memory_fit
 from models_admin.hosts import engine_keys, hosts, pull_plan
@@ -50,7 +50,8 @@ def deploy(
     except launch_flags.FlagRefused as error:
         raise DeployError(str(error)) from error
     if unknown := [number for number in gpus if not _has_card(host, number)]:
-        raise DeployError(_("%(host)s has no GPU %(number)d.") % {"host": host.name, "number": unknown[0]})
+        about = {"host": fleet.shown_name(host), "number": unknown[0]}
+        raise DeployError(_("There is no GPU %(number)d on %(host)s.") % about)
     with transaction.atomic():
         # Two who deploy at once get one deployment, and two deployments two ports.
         Host.objects.select_for_update().get(pk=host.pk)
@@ -81,7 +82,7 @@ def usual_kind(artifact: Artifact, host: Host) -> str:
             return kind
     raise DeployError(
         _("%(host)s has neither vLLM nor SGLang, which %(model)s would run on. Take a GGUF of it, or install one.")
-        % {"host": host.name, "model": artifact.ref}
+        % {"host": fleet.shown_name(host), "model": artifact.ref}
     )
 
 
@@ -118,7 +119,7 @@ def _known(artifact: Artifact, host: Host, kind: str) -> Deployment | None:
 def _made(artifact: Artifact, host: Host, kind: str) -> Deployment:
     engine = _launched_engine(host, kind) if kind in LAUNCHED else pull_plan.ollama_of(host)
     if engine is None or kind not in (*LAUNCHED, Engine.Kind.OLLAMA):
-        raise DeployError(_("No Ollama is attached on %(host)s.") % {"host": host.name})
+        raise DeployError(_("No Ollama is attached on %(host)s.") % {"host": fleet.shown_name(host)})
     row = Deployment.objects.create(
         engine=engine, artifact=artifact, context_tokens=LEAST_CONTEXT, slots=1, state=Deployment.State.STOPPED
     )
@@ -132,7 +133,7 @@ def _made(artifact: Artifact, host: Host, kind: str) -> Deployment:
 def _launched_engine(host: Host, kind: str) -> Engine:
     url = free_url(host)
     if url is None:
-        raise DeployError(_("%(host)s has no port left for another server.") % {"host": host.name})
+        raise DeployError(_("There is no port left on %(host)s for another server.") % {"host": fleet.shown_name(host)})
     return Engine.objects.create(host=host, kind=kind, base_url=url, is_launched=True)
 
 

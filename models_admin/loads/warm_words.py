@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from models_admin.engines import fleet
 from models_admin.loads.outlook import Outlook, Verdict
 from models_admin.models import Deployment
 
@@ -68,7 +69,7 @@ def reasons() -> dict[str, str]:
 def refusal(found: Outlook) -> str:
     """Why it cannot be warmed now."""
     row = found.deployment
-    about = {"model": row.artifact.ref, "host": row.engine.host.name}
+    about = {"model": row.artifact.ref, "host": fleet.shown_name(row.engine.host)}
     if found.verdict is Verdict.PINNED and found.pinned_until:
         return _("%(model)s does not fit on %(host)s beside what is pinned there until %(time)s.") % {
             **about, "time": f"{found.pinned_until:%H:%M}"
@@ -79,13 +80,13 @@ def refusal(found: Outlook) -> str:
         Verdict.IN_USE: _("The models on %(host)s are answering. %(model)s can be loaded when one is idle."),
         Verdict.NOT_PULLED: _("%(model)s is not on %(host)s yet: pull it first."),
         Verdict.PULLING: _("%(model)s is still on its way to %(host)s."),
-        Verdict.HOST_GONE: _("%(host)s is silent. Nothing can be loaded there until it is back."),
+        Verdict.HOST_GONE: _("Nothing can be loaded on %(host)s while it is silent."),
     }
     return (sentences.get(found.verdict) or _not_ours()) % about
 
 
 def not_ours(row: Deployment) -> str:
-    return _not_ours() % {"model": row.artifact.ref, "host": row.engine.host.name}
+    return _not_ours() % {"model": row.artifact.ref, "host": fleet.shown_name(row.engine.host)}
 
 
 def being_unloaded(row: Deployment) -> str:

@@ -135,7 +135,7 @@ class StoredArtifact(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.artifact} @ {self.host}"
+        return f"{self.artifact} @ {self.host.name}"
 
 
 class PullJob(models.Model):

@@ -10,7 +10,8 @@ from models_admin.models.catalogue import Artifact
 class FirstRun(models.Model):
     """The one row of it: what was wished, and what came of it. What is done is seen in the rows of others.
 
-    A wish is its `…_asked_at`; whoever fulfils it takes that away and leaves a `…_problem`, a sentence, or ''.
+    A wish is its `…_asked_at`; whoever fulfils it takes that away and leaves a `…_problem`: a code of
+    `first_words.problem` or, where there is none, a sentence; '' = none.
     `skipped` are names of steps.
     """
 

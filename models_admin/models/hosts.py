@@ -6,7 +6,10 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+LOCAL_HOST = "local"
 
 
 class Host(models.Model):
@@ -34,7 +37,8 @@ class Host(models.Model):
         verbose_name_plural = _("hosts")
 
     def __str__(self) -> str:
-        return self.name
+        """As people read it; the first host has no name that anybody chose."""
+        return gettext("the site's machine") if self.name == LOCAL_HOST else self.name
 
 
 class JoinCode(models.Model):

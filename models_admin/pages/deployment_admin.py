@@ -26,7 +26,7 @@ TEMPLATES = "admin/models_admin/deployment"
 
 @admin.register(Deployment)
 class DeploymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("what", "runs_on", "now", "size", "tokens_per_second")
+    list_display = ("what", "runs_on", "now", "size")
     list_filter = ("state",)
     list_select_related = ("artifact__model", "engine__host")
     fields = ("artifact", "engine", "context_tokens", "slots", "tokens_per_second", "idle_seconds")
@@ -70,8 +70,11 @@ class DeploymentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return render_to_string(f"{TEMPLATES}/_state.html", words)
 
     @admin.display(description=_("Slots × context"), ordering="slots")
-    def size(self, row: Deployment) -> str:
-        return f"{row.slots} × {formats.number_format(row.context_tokens, force_grouping=True)}"
+    def size(self, row: Deployment) -> SafeString:
+        pace = row.tokens_per_second
+        tokens = formats.number_format(row.context_tokens, force_grouping=True)
+        told = gettext("paced to %(count)d tokens/s") % {"count": pace} if pace else ""
+        return two_lines(f"{row.slots} × {tokens}", told)
 
     @admin.action(description=_("Warm"), permissions=["press"])
     def warm(self, request: HttpRequest, queryset: QuerySet[Deployment]) -> None:

@@ -62,9 +62,9 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = HostForm
     ordering = ("pk",)
     fields = (
-        "name", "queue", "state", "memory", "memory_limit", "loaded", "activity", "programs", "to_attach",
+        "shown", "queue", "state", "memory", "memory_limit", "loaded", "activity", "programs", "to_attach",
     )  # fmt: skip
-    readonly_fields = ("name", "queue", "state", "memory", "loaded", "activity", "programs", "to_attach")
+    readonly_fields = ("shown", "queue", "state", "memory", "loaded", "activity", "programs", "to_attach")
 
     def get_urls(self) -> list[Any]:
         door = self.admin_site.admin_view
@@ -110,7 +110,7 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What its row takes along is its own; what keeps it from going is told in words."""
         why = [reason for host in objs if (reason := joining.why_not_removed(host))]
-        return [host.name for host in objs], {}, set(), why
+        return [fleet.shown_name(host) for host in objs], {}, set(), why
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         try:
@@ -133,6 +133,10 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("Host"), ordering="name")
     def named(self, host: Host) -> SafeString:
         return _cell("name", host, view=_view(host), programs=_programs(_view(host)))
+
+    @admin.display(description=_("Name"))
+    def shown(self, host: Host) -> str:
+        return fleet.shown_name(host)
 
     @admin.display(description=_("State"))
     def state(self, host: Host) -> SafeString:

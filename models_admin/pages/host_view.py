@@ -11,7 +11,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from models_admin.backends.capabilities import CAPABILITIES
-from models_admin.engines import engine_facts
+from models_admin.engines import engine_facts, fleet
 from models_admin.family.sentences import listed
 from models_admin.hosts import hosts
 from models_admin.hosts.inventory import Inventory
@@ -69,7 +69,7 @@ class HostView:
 
     @property
     def name(self) -> str:
-        return self.host.name
+        return fleet.shown_name(self.host)
 
     @property
     def percent(self) -> int:
@@ -80,8 +80,12 @@ class HostView:
         return memory_in_use(self.used_bytes, self.total_bytes)
 
     @property
+    def in_memory(self) -> tuple[Load, ...]:
+        return tuple(load for load in self.loads if load.is_in_memory)
+
+    @property
     def has_loaded(self) -> bool:
-        return any(load.is_in_memory for load in self.loads)
+        return bool(self.in_memory)
 
     @property
     def loads_on_demand(self) -> bool:

@@ -17,7 +17,7 @@ from django.utils.functional import Promise as LazyText
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from models_admin.engines import row_locks
+from models_admin.engines import fleet, row_locks
 from models_admin.loads import deploying, warming
 from models_admin.models import Artifact, Deployment, Host, Pin, PullJob, StoredArtifact
 from models_admin.pages.plan_view import Wish
@@ -174,7 +174,7 @@ def name(row: Any) -> str:
     if isinstance(row, Pin):
         return name(row.deployment)
     host = row.host if isinstance(row, StoredArtifact) else row.engine.host
-    return _("%(model)s on %(host)s") % {"model": row.artifact.model.name, "host": host.name}
+    return _("%(model)s on %(host)s") % {"model": row.artifact.model.name, "host": fleet.shown_name(host)}
 
 
 def _undo(verb: Verb, *rows: models.Model | None) -> Undo | None:
@@ -214,7 +214,11 @@ def order(wish: Wish, host: Host, *, by: str, then_warm: bool, not_before: datet
 
 
 def _told(job: PullJob, host: Host, *, then_warm: bool) -> str:
-    about = {"model": job.stored.artifact.model.name, "host": host.name, "time": pull_words.planned_for(job)}
+    about = {
+        "model": job.stored.artifact.model.name,
+        "host": fleet.shown_name(host),
+        "time": pull_words.planned_for(job),
+    }
     if job.is_held:
         later = _("%(model)s is pulled to %(host)s at %(time)s.")
         return (_("%(model)s is pulled to %(host)s at %(time)s, then warmed.") if then_warm else later) % about

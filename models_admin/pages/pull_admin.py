@@ -1,4 +1,4 @@
-"""Pulls and the audit, for admins: read only, but for the verbs. Nothing here waits for a host or a network."""
+"""Pulls, for admins: read only, but for the verbs. Nothing here waits for a host or a network."""
 
 from __future__ import annotations
 
@@ -8,39 +8,30 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from models_admin.models import AuditEntry, PullJob
+from accounts.accounting_admin import ReadOnly
+from models_admin.engines import fleet
+from models_admin.models import PullJob
+from models_admin.pages.engine_admin import two_lines
 from models_admin.pulls import pull_words, pulling
 from models_admin.pulls.pulling import PullError
 
 Verb = Callable[..., PullJob]
 
 
-class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Rows that only code writes: they can be looked at with the right to, and not be added, changed or deleted."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(PullJob)
 class PullJobAdmin(ReadOnly):
-    list_display = ("files", "host", "told", "amount", "speed", "left", "heard", "people", "why")
-    list_display_links = ("files",)
+    list_display = ("what", "now", "progress", "heard", "people")
+    list_display_links = ("what",)
     list_filter = ("state", "stored__host")
     list_select_related = ("stored__artifact", "stored__host")
     search_fields = ("stored__artifact__ref",)
     ordering = ("-pk",)
-    fields = ("files", "host", "told", "amount", "speed", "left", "heard", "people", "why", "attempt", "created_at",
-              "ended_at")  # fmt: skip
+    fields = ("files", "host", "told", "why", "detail", "amount", "speed", "left", "heard", "people", "attempt",
+              "created_at", "ended_at")  # fmt: skip
     actions = ("start", "pause", "resume", "cancel", "retry")
 
     def has_move_permission(self, request: HttpRequest) -> bool:
@@ -48,14 +39,27 @@ class PullJobAdmin(ReadOnly):
         return request.user.has_perm("models_admin.change_pulljob")
 
     @admin.display(description=_("Model"), ordering="stored__artifact__ref")
+    def what(self, job: PullJob) -> SafeString:
+        return two_lines(job.stored.artifact.ref, fleet.shown_name(job.stored.host))
+
+    @admin.display(description=_("State"), ordering="state")
+    def now(self, job: PullJob) -> SafeString:
+        return two_lines(pull_words.state(job), pull_words.reason(job))
+
+    @admin.display(description=_("Loaded"))
+    def progress(self, job: PullJob) -> SafeString:
+        about = (pull_words.speed(job), pull_words.time_left(job))
+        return two_lines(pull_words.amount(job), " · ".join(each for each in about if each != "–"))
+
+    @admin.display(description=_("Model"))
     def files(self, job: PullJob) -> str:
         return job.stored.artifact.ref
 
-    @admin.display(description=_("Host"), ordering="stored__host__name")
+    @admin.display(description=_("Host"))
     def host(self, job: PullJob) -> str:
-        return job.stored.host.name
+        return fleet.shown_name(job.stored.host)
 
-    @admin.display(description=_("State"), ordering="state")
+    @admin.display(description=_("State"))
     def told(self, job: PullJob) -> str:
         return pull_words.state(job)
 
@@ -117,14 +121,3 @@ class PullJobAdmin(ReadOnly):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         return super().changelist_view(request, {"title": gettext("Pulls"), **(extra_context or {})})
-
-
-@admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnly):
-    list_display = ("at", "who", "verb", "object_name", "before", "after", "why")
-    list_filter = ("verb", "object_kind")
-    search_fields = ("actor", "object_name")
-
-    @admin.display(description=_("who"), ordering="actor")
-    def who(self, entry: AuditEntry) -> str:
-        return entry.actor or gettext("the site")

@@ -20,11 +20,16 @@ _REASONS = {
     "hub_refused": gettext_lazy("The server's answer can't be used, or leads where nothing may be loaded from."),
     "model_missing": gettext_lazy("There is no such model at its source any more."),
     "wrong_key": gettext_lazy("The source shows it to nobody without the right token (HF_TOKEN)."),
-    "engine_unreachable": gettext_lazy("The source does not answer. Retry later: what came is kept."),
+    "engine_unreachable": gettext_lazy(
+        "The source does not answer. Look at that host's way to the internet, or set HF_ENDPOINT or OLLAMA_REGISTRY to "
+        "a mirror that it reaches; then retry: what came is kept."
+    ),
     "engine_overloaded": gettext_lazy("The source is busy. Retry later: what came is kept."),
     "engine_broke_off": gettext_lazy("The source cut the connection again and again. Retry later: what came is kept."),
     "not_verified": gettext_lazy("It came, and was not verified."),
 }
+# Of these the detail is the network's own words, for whoever reads logs.
+_FOR_LOGS = {"engine_unreachable", "engine_overloaded", "engine_broke_off", "model_missing", "wrong_key"}
 _STAGES = {
     "starting": gettext_lazy("asking the source"),
     "checking": gettext_lazy("reading the bytes at hand"),
@@ -38,8 +43,18 @@ def reason(job: PullJob) -> str:
     """Why it failed, in a sentence; '' where it did not."""
     if not job.reason:
         return ""
-    sentence = str(_REASONS.get(job.reason, _("It failed (%(reason)s).") % {"reason": job.reason}))
-    return f"{sentence} ({job.detail})" if job.detail else sentence
+    told = sentence(job.reason) or _("It failed (%(reason)s).") % {"reason": job.reason}
+    return f"{told} ({job.detail})" if job.detail and job.reason not in _FOR_LOGS else told
+
+
+def sentence(code: str) -> str:
+    """For a reason's code; '' where there is none."""
+    return str(_REASONS.get(code, ""))
+
+
+def sentences() -> dict[str, str]:
+    """Every reason and its sentence, for pages that write it themselves."""
+    return {code: str(told) for code, told in _REASONS.items()}
 
 
 def state(job: PullJob) -> str:

@@ -58,6 +58,14 @@ def last_trouble(text: str) -> str:
     return (troubled or lines or [""])[-1]
 
 
+def _last_lines(text: str) -> str:
+    """As many whole ones as fit; of a longer one its end."""
+    if len(text) <= SHOWN_CHARACTERS:
+        return text
+    kept = text[-SHOWN_CHARACTERS:]
+    return kept if text[-SHOWN_CHARACTERS - 1] == "\n" else kept.partition("\n")[2] or kept
+
+
 class ServerLog:
     """The file that a server's outputs go to; the server holds it open for appending."""
 
@@ -89,7 +97,7 @@ class ServerLog:
         if secret:
             text = text.replace(secret, "[key]")
         lines = (line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
-        return _CONTROL.sub("", "\n".join(lines)).strip()[-SHOWN_CHARACTERS:]
+        return _last_lines(_CONTROL.sub("", "\n".join(lines)).strip())
 
     def rotate(self) -> bool:
         """Copy and truncate once it is big. Raises OSError, nothing lost."""

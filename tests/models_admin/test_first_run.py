@@ -203,22 +203,27 @@ def test_choosing_a_model_whose_pull_is_paused_goes_on_with_it(admin: Client, re
 
 @pytest.mark.parametrize(
     ("answer", "told"),
-    [(Answer(404), "The registry knows no “deepseek-r1:32b”."), (Answer(503), "The registry is busy")],
+    [
+        (Answer(404), ("The registry knows no “deepseek-r1:32b”.", "仓库站点上没有“deepseek-r1:32b”。")),
+        (Answer(503), ("The registry is busy", "仓库站点繁忙")),
+    ],
 )
 def test_a_refusal_of_the_source_is_read_on_the_page_and_another_try_helps(
-    admin: Client, registry: RegistryServer, answer: Answer, told: str
+    admin: Client, registry: RegistryServer, answer: Answer, told: tuple[str, str]
 ) -> None:
     tell(48)
     attached()
     registry.answers["/v2/library/deepseek-r1/manifests/32b"] = answer
     press(admin, "model", "deepseek-r1:32b")
     runner_does("add_and_pull")
-    assert told in text(admin) and not PullJob.objects.exists()
+    assert told[0] in text(admin) and not PullJob.objects.exists()
+    chinese = admin.get(PAGE, headers={"accept-language": "zh-hans"}).content.decode()
+    assert told[1] in chinese and told[0] not in chinese
     registry.serve_model("library/deepseek-r1", "32b", manifest())
     press(admin, "model", "deepseek-r1:32b")
     for _ in range(2):  # a message may come twice
         runner_does("add_and_pull")
-    assert told not in text(admin) and PullJob.objects.count() == 1
+    assert told[0] not in text(admin) and PullJob.objects.count() == 1
 
 
 def test_a_wish_that_nobody_takes_up_is_told(admin: Client) -> None:

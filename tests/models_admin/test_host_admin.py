@@ -59,7 +59,7 @@ def test_a_card_is_shown_with_its_memory_sensors_and_models(admin: Client) -> No
             "vllm 0.11.0, ollama",
         ):
             assert words in seen
-    assert "local RTX 6000 Ada, vLLM 0.11.0 driver 580.95.05" in text(admin)
+    assert "the site's machine RTX 6000 Ada, vLLM 0.11.0 driver 580.95.05" in text(admin)
 
 
 def test_an_engine_that_was_found_is_offered_until_it_is_attached(admin: Client) -> None:
@@ -80,7 +80,7 @@ def test_the_disk_of_the_models_shows_what_is_free(admin: Client) -> None:
 def test_a_silent_host_is_told_from_one_that_never_spoke(admin: Client) -> None:
     Host.objects.create(name="gpu-2", queue="host.gpu-2")
     tell()
-    assert "local no GPU here 4.0 of 16.0 GiB in use" in text(admin)
+    assert "the site's machine no GPU here 4.0 of 16.0 GiB in use" in text(admin)
     assert "gpu-2 not seen yet" in text(admin)
     Host.objects.filter(name="local").update(seen_at=timezone.now() - timedelta(minutes=2))
     assert "no word since" in text(admin) and "not known while it is silent" in text(admin)
@@ -90,7 +90,7 @@ def test_a_silent_host_is_told_from_one_that_never_spoke(admin: Client) -> None:
 def test_a_host_of_another_shape_is_shown_without_figures(admin: Client) -> None:
     host = fleet.local_host()
     Host.objects.update(inventory={"gpus": 3}, seen_at=timezone.now())
-    assert "local here" in text(admin)
+    assert "the site's machine here" in text(admin)
     assert admin.get(f"{LIST}{host.pk}/change/").status_code == 200
 
 

@@ -106,7 +106,7 @@ def test_files_that_are_there_are_warmed_at_once(admin: Client) -> None:
         ({"flags": "--tensor-parallel-size 2; rm -rf /"}, "belongs to no flag"),
         ({"flags": "--host 0.0.0.0"}, "has a field of its own"),
         ({"gpus": "0,x"}, "Numbers of cards"),
-        ({"gpus": "7"}, "has no GPU 7"),
+        ({"gpus": "7"}, "There is no GPU 7 on"),
         ({"context": "9999999"}, "less than or equal"),
         ({"context": "1000000"}, "reads at most"),
         ({"slots": "0"}, "greater than or equal"),

@@ -46,7 +46,7 @@ def test_the_list_tells_how_far_how_fast_and_how_long(admin: Client, job: PullJo
     for told in ("o/m/x.gguf", "running: loading", "1.00 GB / 4.00 GB (25 %)", "50.0 MB/s", "1 minute", "ann"):
         assert told in page
     page = admin.get(LIST, headers={"accept-language": "zh-hans"}).content.decode()
-    for told in ("下载中", "剩余时间", "1 分钟", "请求者"):
+    for told in ("下载中", "1 分钟", "请求者"):
         assert told in page
 
 
@@ -67,7 +67,18 @@ def test_the_verbs_move_the_job_and_are_written_down(admin: Client, job: PullJob
         *("pause_pull", "resume_pull", "cancel_pull", "pull")
     ]
     audit = admin.get("/admin/models_admin/auditentry/").content.decode()
-    assert "cancel_pull" in audit and "root" in audit
+    assert "cancelled the pull" in audit and "root" in audit
+    chinese = admin.get("/admin/models_admin/auditentry/", headers={"accept-language": "zh-hans"}).content.decode()
+    assert "取消拉取" in chinese and "o/m/x.gguf @ 本站机器" in chinese and ">cancel_pull" not in chinese
+
+
+def test_a_source_out_of_reach_is_told_with_advice_and_its_own_words_on_the_pulls_page(
+    admin: Client, job: PullJob
+) -> None:
+    pulling.note_end(job.pk, 1, End("failure", reason="engine_unreachable", detail="ClientConnectorError: ssl:default"))
+    told = admin.get(LIST).content.decode()
+    assert "set HF_ENDPOINT" in told and "ssl:default" not in told
+    assert "ssl:default" in admin.get(f"{LIST}{job.pk}/change/").content.decode()
 
 
 def test_a_verb_that_comes_too_late_is_told(admin: Client, job: PullJob) -> None:

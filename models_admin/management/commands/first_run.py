@@ -86,7 +86,7 @@ def _model(name: str) -> dict[str, str] | None:
     first_wishes.add_and_pull()
     run = first_run.row()
     seen = first_words.progress(run)
-    return {"name": run.model_name, "state": seen.about if seen else "", "problem": run.model_problem}
+    return {"name": run.model_name, "state": seen.about if seen else "", "problem": first_words.problem(run)}
 
 
 def _wish(name: str) -> Wish:
