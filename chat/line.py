@@ -8,12 +8,13 @@ charge as tokens come).
 
 from __future__ import annotations
 
-import math
 from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
+
+from chat.contenders import Contenders, Head, Offer
 
 Key: TypeAlias = str
 Queue: TypeAlias = tuple[str, str]  # model, class
@@ -44,12 +45,21 @@ class Entry:
 class _Flow:
     tag: float = 0.0
     weight: int = ORDINARY_WEIGHT
-    queues: dict[Queue, list[tuple[int, Key]]] = field(default_factory=dict)
-    running: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*SHARES, IDLE), 0))  # by class
+    queues: dict[Queue, list[Head]] = field(default_factory=dict)
+    running: dict[str, int] = field(default_factory=dict)  # by class, where there are any
 
     @property
     def is_idle(self) -> bool:
-        return not self.queues and not any(self.running.values())
+        return not self.queues and not self.running
+
+    def ran(self, class_: str) -> None:
+        self.running[class_] -= 1
+        if not self.running[class_]:
+            del self.running[class_]
+
+    def copy(self) -> _Flow:
+        queues = {queue: list(heads) for queue, heads in self.queues.items()}
+        return _Flow(self.tag, self.weight, queues, dict(self.running))
 
 
 @dataclass
@@ -69,7 +79,7 @@ class Line:
         self._entries: dict[Key, Entry] = {}
         self._held: dict[Key, _Held] = {}
         self._flows: dict[int, _Flow] = {}
-        self._waiting: dict[Queue, set[int]] = {}
+        self._waiting: dict[Queue, Contenders] = {}
         self._waits: Counter[str] = Counter()  # by class
         self._runs: Counter[str] = Counter()
         self._class_tags: dict[str, float] = dict.fromkeys(SHARES, 0.0)
@@ -109,9 +119,10 @@ class Line:
         flow.weight = entry.weight
         queue = entry.model, entry.class_
         insort(flow.queues.setdefault(queue, []), (entry.seq, entry.key))
-        self._waiting.setdefault(queue, set()).add(entry.flow)
         self._entries[entry.key] = entry
         self._waits[entry.class_] += 1
+        if flow.queues[queue][0][1] == entry.key:
+            self._offer(entry.flow, flow, queue)
 
     def withdraw(self, key: Key) -> None:
         """It waits no longer; nothing happens to one that does not wait."""
@@ -167,7 +178,7 @@ class Line:
         self._add(held, actual - held.charged)
         entry = held.entry
         flow = self._flows[entry.flow]
-        flow.running[entry.class_] -= 1
+        flow.ran(entry.class_)
         self._runs[entry.class_] -= 1
         self._forget(entry.flow)
 
@@ -186,20 +197,15 @@ class Line:
     def is_capped(self, entry: Entry) -> bool:
         """Whether its flow's own running answers keep it from a slot."""
         flow = self._flows.get(entry.flow)
-        return flow is not None and flow.running[entry.class_] >= self._cap
+        return flow is not None and flow.running.get(entry.class_, 0) >= self._cap
 
     def copy(self) -> Line:
         """The same line, to be run forward without an effect here."""
         twin = Line(running_per_flow=self._cap)
         twin._entries = dict(self._entries)
         twin._held = {key: _Held(held.entry, held.charged) for key, held in self._held.items()}
-        twin._flows = {
-            key: _Flow(
-                flow.tag, flow.weight, {queue: list(keys) for queue, keys in flow.queues.items()}, dict(flow.running)
-            )
-            for key, flow in self._flows.items()
-        }
-        twin._waiting = {queue: set(flows) for queue, flows in self._waiting.items()}
+        twin._flows = {key: flow.copy() for key, flow in self._flows.items()}
+        twin._waiting = {queue: contenders.copy() for queue, contenders in self._waiting.items()}
         twin._waits, twin._runs = Counter(self._waits), Counter(self._runs)
         twin._class_tags = dict(self._class_tags)
         twin.clock, twin.class_clock = self.clock, self.class_clock
@@ -256,7 +262,8 @@ class Line:
 
     def _hold(self, entry: Entry, charged: int) -> None:
         self._held[entry.key] = _Held(entry, charged)
-        self._flows[entry.flow].running[entry.class_] += 1
+        running = self._flows[entry.flow].running
+        running[entry.class_] = running.get(entry.class_, 0) + 1
         self._runs[entry.class_] += 1
 
     def _add(self, held: _Held, amount: int) -> None:
@@ -266,33 +273,45 @@ class Line:
         flow.tag += amount * ORDINARY_WEIGHT / flow.weight
         if entry.class_ in SHARES:
             self._class_tags[entry.class_] += amount / SHARES[entry.class_]
+        for queue in flow.queues:
+            self._offer(entry.flow, flow, queue)
 
     def _first(self, model: str, class_: str) -> Entry | None:
-        """Of the flows that are not at their cap, the one with the least tag. A scan: corrections lower tags, and heads
-        that were kept sorted would be wrong after one."""
-        queue = model, class_
-        flows, cap = self._flows, self._cap
-        least, head = math.inf, None
-        for number in self._waiting.get(queue, ()):
-            flow = flows[number]
-            if flow.tag > least or flow.running[class_] >= cap:
-                continue
-            mine = flow.queues[queue][0]
-            if flow.tag < least or head is None or mine < head:
-                least, head = flow.tag, mine
-        return self._entries[head[1]] if head else None
+        """Of the flows that are not at their cap, the one with the least tag."""
+        queue, flows = (model, class_), self._flows
+
+        def is_true(offer: Offer) -> bool:
+            tag, seq, key, number = offer
+            flow = flows.get(number)
+            heads = flow.queues.get(queue) if flow else None
+            if flow is None or not heads or flow.tag != tag or heads[0] != (seq, key):
+                return False
+            return flow.running.get(class_, 0) < self._cap  # it is offered again when one of them ends
+
+        contenders = self._waiting.get(queue)
+        offer = contenders.first(is_true) if contenders else None
+        return self._entries[offer[2]] if offer else None
+
+    def _offer(self, number: int, flow: _Flow, queue: Queue) -> None:
+        contenders = self._waiting.setdefault(queue, Contenders())
+        contenders.offer(number, flow.tag, flow.queues[queue][0])
+        if contenders.is_cluttered:
+            each = ((number, self._flows[number]) for number in contenders.flows)
+            contenders.start_over([(flow.tag, *flow.queues[queue][0], number) for number, flow in each])
 
     def _unqueue(self, entry: Entry) -> None:
         queue = entry.model, entry.class_
         flow = self._flows[entry.flow]
-        keys = flow.queues[queue]
-        keys.remove((entry.seq, entry.key))
+        heads = flow.queues[queue]
+        heads.remove((entry.seq, entry.key))
         self._waits[entry.class_] -= 1
-        if not keys:
-            del flow.queues[queue]
-            self._waiting[queue].discard(entry.flow)
-            if not self._waiting[queue]:
-                del self._waiting[queue]
+        if heads:
+            self._offer(entry.flow, flow, queue)
+            return
+        del flow.queues[queue]
+        self._waiting[queue].flows.discard(entry.flow)
+        if not self._waiting[queue].flows:
+            del self._waiting[queue]
 
     def _forget(self, number: int) -> None:
         """An idle flow at or behind the clock would be lifted to it anyway."""
