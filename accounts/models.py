@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.utils import formats
 from django.utils.translation import gettext_lazy as _
 
 from accounts import quota_units
@@ -147,7 +148,8 @@ class QuotaLimit(models.Model):
 
     def __str__(self) -> str:
         amount = quota_units.for_people(self.unit, self.amount).normalize()
-        return f"{amount:f} {self.get_unit_display()} / {self.get_window_display()}"
+        told = f"{formats.number_format(amount, force_grouping=True)} {self.get_unit_display()}"
+        return told if self.unit == self.Unit.RUNNING else f"{told} / {self.get_window_display()}"
 
     def clean(self) -> None:
         """A zone that nobody knows would refuse every question that the limit applies to."""

@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
 from django.urls.resolvers import URLPattern
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import limit_presets, quota_limits, quota_so_far, quota_words, reader_zone
@@ -54,6 +54,10 @@ class QuotaLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         )
         return [address, *super().get_urls()]
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """A day of the limit is a day where the admin is."""
+        return {"time_zone": reader_zone.name(request), **super().get_changeform_initial_data(request)}
+
     @admin.display(description=_("Limit"), ordering="unit")
     def what(self, limit: QuotaLimit) -> str:
         return str(limit)
@@ -83,7 +87,7 @@ class QuotaLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         shown = helpers.AdminForm(form, list(self.get_fieldsets(request, limit)), {}, model_admin=self)  # type: ignore[arg-type]
         context = {
             **self.admin_site.each_context(request),
-            "title": _now("Add quota limit") if is_new else _now("Change quota limit"),
+            "title": gettext("New limit") if is_new else gettext("Limit"),
             "adminform": shown,
             "errors": [],
             "inline_admin_formsets": [],
@@ -121,4 +125,4 @@ class QuotaLimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def preset_name(name: str) -> str:
-    return {"few": _now("No limits"), "team": _now("Team of 10"), "class": _now("Class of 30")}[name]
+    return {"few": gettext("No limits"), "team": gettext("Team of 10"), "class": gettext("Class of 30")}[name]

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import quota_requests, quota_units, quota_words
@@ -80,21 +80,21 @@ class QuotaRequestAdmin(ReadOnly):
         try:
             if "refuse" in request.POST:
                 quota_requests.refuse(row, by=by)
-                told = _now("Refused. %(person)s reads it on the page.")
+                told = gettext("Refused. %(person)s reads it on the page.")
             else:
                 amount = min(LARGEST, quota_units.for_tables(row.limit.unit, form.cleaned_data["amount"]))
                 quota_requests.grant(row, amount=amount, ends_at=form.cleaned_data["ends_at"], by=by)
-                told = _now("Granted. %(person)s reads it on the page.")
+                told = gettext("Granted. %(person)s reads it on the page.")
             self.log_change(request, row, told % {"person": row.user})
             self.message_user(request, told % {"person": row.user}, messages.SUCCESS)
         except AlreadyAnswered:
-            self.message_user(request, _now("Somebody answered it already."), messages.WARNING)
+            self.message_user(request, gettext("Somebody answered it already."), messages.WARNING)
         return redirect("admin:accounts_quotarequest_changelist")
 
     def _page(self, request: HttpRequest, row: QuotaRequest, form: GrantForm) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
-            "title": _now("%(person)s asks for more") % {"person": row.user},
+            "title": gettext("%(person)s asks for more") % {"person": row.user},
             "opts": self.opts,
             "asked": row,
             "is_open": row.state == State.OPEN,
@@ -121,4 +121,4 @@ def _row(seen: UsageSeen, asked_for: int) -> Row:
     about = {"used": quota_words.amount(limit, taken), "all": quota_words.amount(limit, seen.allowed)}
     name = quota_words.name(limit) + (f" · {seen.model_key}" if seen.model_key else "")
     percent = min(100, 100 * taken // seen.allowed) if seen.allowed else 100
-    return Row(name, _now("{used} of {all}").format(**about), percent, seen.limit == asked_for)
+    return Row(name, gettext("{used} of {all}").format(**about), percent, seen.limit == asked_for)

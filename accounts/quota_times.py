@@ -13,7 +13,7 @@ HOUR, DAY = 60, 24 * 60  # minutes
 
 
 def at(moment: datetime) -> str:
-    """'at 18:00', 'tomorrow at 00:00', 'on Monday at 00:00', 'on 1 December at 00:00'."""
+    """'at 18:00', 'tomorrow at 00:00', 'on Monday', 'on 1 December at 09:00': of a day farther off no midnight."""
     local = timezone.localtime(moment)
     ahead, about = local.date() - timezone.localdate(), {"time": f"{local:%H:%M}"}
     if ahead < timedelta(days=1):
@@ -21,7 +21,8 @@ def at(moment: datetime) -> str:
     if ahead < timedelta(days=2):
         return _("tomorrow at %(time)s") % about
     day = formats.date_format(local, "l" if ahead < timedelta(days=7) else "MONTH_DAY_FORMAT")
-    return _("on %(day)s at %(time)s") % {**about, "day": day}
+    is_midnight = (local.hour, local.minute) == (0, 0)
+    return (_("on %(day)s") if is_midnight else _("on %(day)s at %(time)s")) % {**about, "day": day}
 
 
 def left(moment: datetime) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from django.utils import formats
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts import quota_units
 from accounts.models import QuotaLimit
 
+# Chinese counts in them.
+TEN_THOUSAND = 10_000
 Unit, Window, Kind = QuotaLimit.Unit, QuotaLimit.Window, QuotaLimit.SubjectKind
 
 
@@ -30,6 +33,8 @@ def name(limit: QuotaLimit) -> str:
 
 def number(limit: QuotaLimit, count: int) -> str:
     """GPU seconds, tokens and questions whole, money to the cent."""
+    if limit.unit == Unit.OUTPUT_TOKENS and count >= TEN_THOUSAND and (get_language() or "").startswith("zh"):
+        return f"{count / TEN_THOUSAND:.4g} 万"
     places = 2 if limit.unit == Unit.COST_MICRO else 0
     shown = round(quota_units.for_people(limit.unit, count), places)
     return formats.number_format(shown, decimal_pos=places, use_l10n=True, force_grouping=True)

@@ -103,7 +103,7 @@ def answer(row: QuotaRequest, currency: str) -> str:
         return _("An admin granted more: %(name)s.") % about
     about["amount"] = quota_words.amount(row.granted, row.granted.amount)
     about["when"] = quota_times.until(row.granted.ends_at)
-    return _("An admin granted %(amount)s more until %(when)s: %(name)s.") % about
+    return _("An admin granted more until %(when)s. %(name)s: %(amount)s on top.") % about
 
 
 def _when(standing: Standing) -> str:

@@ -103,7 +103,7 @@ export class Wall {
     const target = /** @type {Element} */ (event.target);
     const way = target.closest("[data-send-to]");
     if (way instanceof HTMLElement) this.onSendTo(way.dataset.sendTo ?? "");
-    const more = target.closest("[data-ask-more]");
+    const more = target.closest("[data-more]");
     if (more instanceof HTMLElement) this.#openForm(more);
     const answer = target.closest("[data-read]")?.closest("[data-answer]");
     if (answer instanceof HTMLElement) this.#read(answer);

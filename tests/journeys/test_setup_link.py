@@ -47,9 +47,9 @@ def set_up(page: Page) -> str:
     expect(page.get_by_text("Disk of the models")).to_be_visible(timeout=PATIENCE)  # without a reload
     page.reload()
     page.get_by_role("button", name="Skip Model").click()
-    page.get_by_text("Team of 10 to 20").click()
+    page.get_by_text("Team of 10").click()
     page.get_by_role("button", name="Set the limit").click()
-    expect(page.get_by_role("radio", name="Team of 10 to 20")).to_be_checked()
+    expect(page.get_by_role("radio", name="Team of 10")).to_be_checked()
     page.get_by_role("button", name="Make the link").click()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()

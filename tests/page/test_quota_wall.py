@@ -159,7 +159,7 @@ def test_asking_for_more_reaches_the_admin_and_the_answer_comes_back(
     assert "You asked for more." in look(browser) and "Ask for more" not in look(browser)
     quota_requests.grant(row, amount=60_000, ends_at=NOON + timedelta(days=4), by="root")
     page = look(browser)
-    assert "An admin granted 60 s more until March 7, 13:00: GPU time today." in text(page) and "data-wall" not in page
+    assert "An admin granted more until March 7, 13:00. GPU time today: 60 s on top." in text(page) and "data-wall" not in page
     browser.post("/limits/read/", {"request": row.pk})
     assert "An admin" not in look(browser)
 
