@@ -83,6 +83,7 @@ def test_only_live_and_the_log_open_redis() -> None:
 
     assert {path for path in importers_of("redis") if opens(path)} == {
         "live/access.py",
+        "live/board.py",
         "live/doorbell.py",
         "live/mailbox.py",
         "live/redis.py",
