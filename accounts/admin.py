@@ -152,7 +152,7 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "prefix", "user__username")
     autocomplete_fields = ("user",)
-    fields = ("user", "name", "expires_at", "keeps_conversations")
+    fields = ("user", "name", "expires_at", "keeps_conversations", "is_background")
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> Any:
@@ -169,7 +169,11 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: ModelForm[ApiToken], change: bool) -> None:
         made, secret = tokens.create(
-            obj.user, obj.name, expires_at=obj.expires_at, keeps_conversations=obj.keeps_conversations
+            obj.user,
+            obj.name,
+            expires_at=obj.expires_at,
+            keeps_conversations=obj.keeps_conversations,
+            is_background=obj.is_background,
         )
         obj.pk, obj.prefix = made.pk, made.prefix
         request.new_secret = secret  # type: ignore[attr-defined]

@@ -18,7 +18,12 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 def create(
-    user: User, name: str, *, expires_at: datetime | None = None, keeps_conversations: bool = False
+    user: User,
+    name: str,
+    *,
+    expires_at: datetime | None = None,
+    keeps_conversations: bool = False,
+    is_background: bool = False,
 ) -> tuple[ApiToken, str]:
     """A new token and its secret, which cannot be read again later."""
     secret = LEAD + secrets.token_urlsafe(32)
@@ -29,6 +34,7 @@ def create(
         digest=digest_of(secret),
         expires_at=expires_at,
         keeps_conversations=keeps_conversations,
+        is_background=is_background,
     )
     return token, secret
 

@@ -52,10 +52,11 @@ def places_of(line: Line) -> dict[str, Place]:
 
 
 def place_of(row: Generation) -> Place:
-    """Of one that waits, as the leader told it last; without a leader only the reason is known."""
-    told = board.read(BOARD, str(row.pk))
-    if told is not None:
-        return _read.decode(told)
+    """Of one that waits, as the leader told it last; of one that it has not seen yet, as it told of newcomers."""
+    for key in (str(row.pk), for_newcomer(row.model_key)):
+        told = board.read(BOARD, key)
+        if told is not None:
+            return _read.decode(told)
     warm = fleet.warm_deployments(row.model_key)
     ahead = Generation.objects.filter(state=State.WAITING, model_key=row.model_key, created_at__lt=row.created_at)
     count = ahead.count()
@@ -100,6 +101,8 @@ def tell(before: Mapping[str, Place], now: Mapping[str, Place]) -> dict[str, Pla
     """Writes the board; returns those of which their readers have to hear: small changes of a time are none."""
     now = {key: _overtaken(before.get(key), place) for key, place in now.items()}
     news = {key: place for key, place in now.items() if not _is_as_told(before.get(key), place)}
+    if not before:  # what an earlier leader wrote
+        board.clear(BOARD)
     gone = before.keys() - now.keys()
     board.write(
         BOARD,

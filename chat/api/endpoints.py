@@ -23,6 +23,7 @@ from chat.generation import Ask, Submitted
 from chat.models import Conversation, Generation
 from models_admin.engines import fleet
 
+Class = Generation.QueueClass
 LEAD = "Bearer "
 View = Callable[Concatenate[HttpRequest, ...], Coroutine[Any, Any, HttpResponseBase]]
 TokenView = Callable[Concatenate[HttpRequest, ApiToken, ...], Coroutine[Any, Any, HttpResponseBase]]
@@ -115,7 +116,7 @@ async def _submit(token: ApiToken, wish: Completion) -> Submitted:
         turns=wish.turns,
         source=Conversation.Source.API,
         token=token,
-        queue_class=Generation.QueueClass.SCRIPT,
+        queue_class=Class.BACKGROUND if token.is_background else Class.SCRIPT,
     )
     try:
         await in_database(_check_abilities, ask)
