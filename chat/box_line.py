@@ -34,7 +34,9 @@ WHY: Final[dict[str, str | LazyText]] = {
     "load_failed": gettext_lazy("it did not get ready"),
     "too_big": gettext_lazy("it does not fit into memory"),
     "pulling": gettext_lazy("its files are on their way"),
+    "pull_paused": gettext_lazy("the pull of its files is paused"),
     "not_pulled": gettext_lazy("its files are not here"),
+    "pull_failed": gettext_lazy("the pull of its files failed"),
     "host_gone": gettext_lazy("its host is silent"),
     "no_engine": gettext_lazy("no engine answers for it"),
 }

@@ -39,7 +39,9 @@ WAITS: Final[dict[Verdict, str | LazyText]] = {
     Verdict.IN_USE: gettext_lazy("no room now"),
     Verdict.PINNED: gettext_lazy("no room now"),
     Verdict.PULLING: gettext_lazy("being pulled"),
+    Verdict.PULL_PAUSED: gettext_lazy("pull paused"),
     Verdict.NOT_PULLED: gettext_lazy("not here yet"),
+    Verdict.PULL_FAILED: gettext_lazy("pull failed"),
     Verdict.FAILED: gettext_lazy("failed"),
     Verdict.QUARANTINED: gettext_lazy("failed"),
     Verdict.TOO_BIG: gettext_lazy("does not fit"),
@@ -148,10 +150,14 @@ class _Words:
                 return _too_big(found, where)
             case Verdict.PULLING:
                 return filled(_("Its files are on their way to %(host)s."), where)
+            case Verdict.PULL_PAUSED:
+                return filled(_("The pull of its files to %(host)s is paused. An admin can resume it."), where)
+            case Verdict.PULL_FAILED:
+                return filled(_("The pull of its files to %(host)s failed. An admin can retry it."), where)
             case Verdict.NOT_PULLED:
                 return filled(_("Its files are not on %(host)s yet. An admin can pull them."), where)
             case Verdict.HOST_GONE:
-                return filled(_("%(host)s is silent, and has it."), where)
+                return filled(_("It is on %(host)s, which is silent."), where)
             case Verdict.FAILED | Verdict.QUARANTINED if outlook.is_loadable(row):
                 return sentences(_("It did not get ready on %(host)s.") % where, warm_words.reason(row))
         return filled(_("Its engine on %(host)s does not answer."), where)

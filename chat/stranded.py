@@ -21,7 +21,15 @@ State = Generation.State
 REASON: Final = "never_ready"
 # The best that any of its deployments can say: none gets warm unless a person or a lost machine comes back.
 HOPELESS: Final = frozenset(
-    {Verdict.NOT_PULLED, Verdict.FAILED, Verdict.QUARANTINED, Verdict.TOO_BIG, Verdict.HOST_GONE, Verdict.NOT_OURS}
+    {
+        Verdict.NOT_PULLED,
+        Verdict.PULL_FAILED,
+        Verdict.FAILED,
+        Verdict.QUARANTINED,
+        Verdict.TOO_BIG,
+        Verdict.HOST_GONE,
+        Verdict.NOT_OURS,
+    }
 )
 
 

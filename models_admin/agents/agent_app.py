@@ -23,11 +23,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "r1web.settings")
 from django.conf import settings
 
 from models_admin.agents import agent
-from models_admin.agents.agent_words import Reporter
+from models_admin.agents.agent_words import Letter, Reporter
 from models_admin.hosts import membership
 from models_admin.hosts.membership import Membership
 
 log = logging.getLogger(__name__)
+# Its last word; a site that is away finds out by the silence.
+LEAVE_SECONDS = 4.0
 
 
 def _member() -> Membership:
@@ -60,6 +62,7 @@ class _Work:
 
     loop: asyncio.AbstractEventLoop | None = None
     task: asyncio.Task[None] | None = None
+    thread: threading.Thread | None = None
 
 
 @worker_init.connect
@@ -67,7 +70,8 @@ def start(**kwargs: Any) -> None:
     """Before the broker is reached: servers are looked after while it is away."""
     reporter = Reporter(member)
     agent.tell_through(reporter)
-    threading.Thread(target=_run, args=[reporter], name="agent", daemon=True).start()
+    _Work.thread = threading.Thread(target=_run, args=[reporter], name="agent", daemon=True)
+    _Work.thread.start()
 
 
 def _run(reporter: Reporter) -> None:
@@ -83,9 +87,11 @@ async def _work(reporter: Reporter) -> None:
     if not _Work.task.cancelled():
         log.error("the agent's work broke off", exc_info=_Work.task.exception())
         os._exit(1)
+    await asyncio.to_thread(reporter.tell, Letter(has_left=True))
 
 
 @worker_shutting_down.connect
 def end(**kwargs: Any) -> None:
-    if _Work.loop is not None and _Work.task is not None:
+    if _Work.loop is not None and _Work.task is not None and _Work.thread is not None:
         _Work.loop.call_soon_threadsafe(_Work.task.cancel)
+        _Work.thread.join(LEAVE_SECONDS)  # the process would end before the word is out

@@ -13,11 +13,12 @@ from models_admin.orders.pull_orders import Told
 
 
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One of them each time: a look at the machine, a word about a pull, or how its servers are."""
+    """One of them each time: a look at the machine, a word of a pull, how its servers are, that its agent ends."""
 
     inventory: Inventory | None = None
     pull: Told | None = None
     servers: list[ServerWord] = []
+    has_left: bool = False
 
 
 class Reporter:

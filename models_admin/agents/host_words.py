@@ -87,6 +87,8 @@ def _note(host_name: str, letter: Letter) -> None:
         hosts.note(host_name, letter.inventory)
     if letter.pull is not None:
         _note_pull(host_name, letter.pull)
+    if letter.has_left:
+        hosts.note_left(host_name)
     for word in letter.servers:
         warm_notes.note_server(host_name, word)
 

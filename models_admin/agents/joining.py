@@ -172,6 +172,14 @@ def unreachable() -> str:
     )
 
 
+def leads_home(site: str) -> str:
+    """Why a machine that follows this address does not find the site, and what helps."""
+    return _(
+        "%(site)s means each machine itself. On the machine that joins, write this machine's name or address in the "
+        "network in its place; the site has to listen there: bin/up --host ADDR."
+    ) % {"site": site}
+
+
 def _admit(host: Host) -> None:
     try:
         host_access.admit(host)

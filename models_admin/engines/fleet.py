@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.models import CatalogueModel, Deployment, Engine, Host, SlotLease, Worker
-from models_admin.models.hosts import LOCAL_HOST
+from models_admin.models.hosts import LOCAL_HOST as LOCAL_HOST
 
 HEARTBEAT_SECONDS = 3
 REAP_AFTER_SECONDS = 9

@@ -155,9 +155,7 @@ def sentence(code: str, name: str) -> str:
     """For a code of BackendError, in the reader's language; '' where there is none. `name` is what was looked up."""
     told = {
         ModelMissing.code: _("The registry knows no “%(name)s”."),
-        WrongKey.code: _(
-            "The registry shows “%(name)s” to nobody without the right token (HF_TOKEN), or not at all."
-        ),
+        WrongKey.code: _("The registry shows “%(name)s” to nobody without the right token (HF_TOKEN), or not at all."),
         Refused.code: _("The registry's answer about “%(name)s” can't be used."),
         Overloaded.code: _("The registry is busy; ask again later."),
         Unreachable.code: _(

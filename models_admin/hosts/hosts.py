@@ -16,14 +16,22 @@ from models_admin.models import Host
 GONE_SECONDS = 30
 assert GONE_SECONDS >= 3 * LOOK_SECONDS
 FLOOD = "flood"
+LEFT = "left"
 _CUT_OFF = {
+    LEFT: gettext_lazy("stopped there; it is back as soon as it is started again"),
     FLOOD: gettext_lazy("cut off: it filled the site's Redis. Once it is mended, let it join again with a new code"),
 }
 
 
 def note(host_name: str, told: Inventory) -> None:
     """Keep an agent's word. A host that nobody knows any more stays unknown, and one that was cut off gone."""
-    Host.objects.filter(name=host_name, cut_off="").update(inventory=inventory.to_json(told), seen_at=Now())
+    heard = Host.objects.filter(name=host_name, cut_off__in=["", LEFT])
+    heard.update(inventory=inventory.to_json(told), seen_at=Now(), cut_off="")
+
+
+def note_left(host_name: str) -> None:
+    """Its agent was stopped: it is gone at once, until it speaks again."""
+    Host.objects.filter(name=host_name, cut_off="").update(cut_off=LEFT)
 
 
 def note_local(told: Inventory) -> None:
@@ -31,7 +39,7 @@ def note_local(told: Inventory) -> None:
 
 
 def with_silence() -> QuerySet[Host]:
-    """All hosts, each with `is_gone`: cut off, or it has spoken once and not for 30 s, by the database's clock.
+    """All hosts, each with `is_gone`: cut off, stopped, or it has spoken once and not for 30 s by the database's clock.
 
     One that never spoke is not gone, but new, or has no agent.
     """
@@ -40,7 +48,7 @@ def with_silence() -> QuerySet[Host]:
 
 
 def gone() -> QuerySet[Host]:
-    """Those that have spoken once and not for 30 s, and those that were cut off."""
+    """Those that have spoken once and not for 30 s, and those that were cut off or stopped."""
     return Host.objects.filter(_is_silent())
 
 

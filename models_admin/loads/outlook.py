@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 
-from django.db.models import Q
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from models_admin.backends.capabilities import CAPABILITIES
@@ -16,7 +17,7 @@ from models_admin.engines import engine_address
 from models_admin.hosts import hosts
 from models_admin.loads import memory_need, room
 from models_admin.loads.room import Card, Need, NoRoom, Resident, Room
-from models_admin.models import Artifact, Deployment, Engine, Host, Launch, Pin, SlotLease, StoredArtifact
+from models_admin.models import Artifact, Deployment, Engine, Host, Launch, Pin, PullJob, SlotLease, StoredArtifact
 
 State = Deployment.State
 IN_MEMORY = (State.WARM, State.STARTING)
@@ -33,7 +34,9 @@ class Verdict(StrEnum):
     IN_USE = "in_use"
     PINNED = "pinned"
     PULLING = "pulling"
+    PULL_PAUSED = "pull_paused"
     NOT_PULLED = "not_pulled"
+    PULL_FAILED = "pull_failed"
     FAILED = "failed"
     QUARANTINED = "quarantined"
     TOO_BIG = "too_big"
@@ -42,6 +45,7 @@ class Verdict(StrEnum):
 
 
 ORDER = list(Verdict)
+WITHOUT_FILES = frozenset({Verdict.PULLING, Verdict.PULL_PAUSED, Verdict.NOT_PULLED, Verdict.PULL_FAILED})
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Outlook:
     """`deployment` may not be stored yet. `unloads` would have to go; `cards` it would get, where it takes whole ones.
 
     `seconds` until its first token by its own last load, None = never seen. `pinned_until` is the end of the pin that
-    is in the way, None also where it has none. NOT_OURS: nobody here can load it, its engine runs by itself.
+    is in the way, None also where it has none. `pull_reason` is why its last pull failed (a word of `pull_words`).
+    NOT_OURS: nobody here can load it, its engine runs by itself.
     """
 
     deployment: Deployment
@@ -59,6 +64,7 @@ class Outlook:
     cards: tuple[int, ...] = ()
     seconds: int | None = None
     pinned_until: datetime | None = None
+    pull_reason: str = ""
 
 
 def of(deployment: Deployment) -> Outlook:
@@ -103,7 +109,7 @@ class Look:
         self._busy = set(SlotLease.objects.values_list("deployment_id", flat=True))
         self._pins = _pins()
         self._gone = set(hosts.gone().values_list("pk", flat=True))
-        self._stored = {(row.host_id, row.artifact_id): row.state for row in StoredArtifact.objects.all()}
+        self._stored = {(row.host_id, row.artifact_id): row for row in _stored()}
 
     def for_model(self, model_key: str) -> Outlook | None:
         return next(iter(self.all_of_model(model_key)), None)
@@ -146,6 +152,7 @@ class Look:
             cards=about.cards,
             seconds=self._seconds(deployment),
             pinned_until=self._pinned_until(host) if verdict is Verdict.PINNED else None,
+            pull_reason=self._pull_reason(deployment) if verdict is Verdict.PULL_FAILED else "",
         )
 
     def room_for(self, deployment: Deployment) -> Room | NoRoom:
@@ -188,13 +195,22 @@ class Look:
 
     def _of_files(self, row: Deployment) -> Verdict | None:
         """None where they are there, or where nobody pulls them for us."""
-        state = self._stored.get((row.engine.host_id, row.artifact_id))
+        stored = self._stored.get((row.engine.host_id, row.artifact_id))
+        state = stored.state if stored else None
         if state == StoredArtifact.State.READY or is_file_of_host(row.artifact):
             return None
-        if state in (StoredArtifact.State.PULLING, StoredArtifact.State.VERIFYING, StoredArtifact.State.PAUSED):
+        if state in (StoredArtifact.State.PULLING, StoredArtifact.State.VERIFYING):
             return Verdict.PULLING
+        if state == StoredArtifact.State.PAUSED:
+            return Verdict.PULL_PAUSED
+        if stored and stored.last_pull == PullJob.State.FAILED:
+            return Verdict.PULL_FAILED
         is_elsewhere = row.artifact.source == Artifact.Source.API or (state is None and not hasattr(row, "launch"))
         return None if is_elsewhere and row.pk else Verdict.NOT_PULLED
+
+    def _pull_reason(self, row: Deployment) -> str:
+        stored = self._stored.get((row.engine.host_id, row.artifact_id))
+        return stored.last_reason if stored else ""
 
     def _cards(self, host: Host, but: Deployment | None = None) -> tuple[list[Card], bool]:
         """Memory for models, by the agent's last word and by what we know to be loaded: the word may be 10 s old."""
@@ -237,6 +253,14 @@ class Look:
         """The first end of the pins there, which is the earliest moment at which something may change."""
         ends = [self._pins[row.pk] for row in self._in_memory(host, None) if row.pk in self._pins]
         return min((end for end in ends if end), default=None)
+
+
+def _stored() -> QuerySet[Any]:
+    """What lies on hosts or was to, with the state and the reason of its last pull, None = there was none."""
+    last = PullJob.objects.filter(stored=OuterRef("pk")).order_by("-pk")
+    return StoredArtifact.objects.annotate(
+        last_pull=Subquery(last.values("state")[:1]), last_reason=Subquery(last.values("reason")[:1])
+    )
 
 
 def lies_on_host(deployment: Deployment) -> bool:

@@ -80,6 +80,8 @@ def refusal(found: Outlook) -> str:
         Verdict.IN_USE: _("The models on %(host)s are answering. %(model)s can be loaded when one is idle."),
         Verdict.NOT_PULLED: _("%(model)s is not on %(host)s yet: pull it first."),
         Verdict.PULLING: _("%(model)s is still on its way to %(host)s."),
+        Verdict.PULL_PAUSED: _("The pull of %(model)s to %(host)s is paused: resume it first."),
+        Verdict.PULL_FAILED: _("The pull of %(model)s to %(host)s failed: retry it first."),
         Verdict.HOST_GONE: _("Nothing can be loaded on %(host)s while it is silent."),
     }
     return (sentences.get(found.verdict) or _not_ours()) % about

@@ -18,7 +18,8 @@ class Host(models.Model):
     `inventory` is what its agent said of it at `seen_at` (shape: `inventory.Inventory`). `address` is where its
     engines are reached from the site's machine; '' = loopback, they share it. `secret` (encrypted) is known to its
     agent too: the keys of engines that it launches derive from it. `broker_digest`: SHA-256 of its password for Redis.
-    `cut_off`: why the site closed Redis to it (a word of `hosts`), until it joins again.
+    `cut_off`: why it is gone, whatever it said last (a word of `hosts`): stopped until it speaks again, or the site
+    closed Redis to it until it joins again.
     """
 
     name = models.CharField(_("name"), max_length=80, unique=True)

@@ -176,7 +176,9 @@ def file_title(artifact: Artifact) -> str:
 
 
 def gigabytes(size: int) -> str:
-    """10^9 bytes, as files and download pages count."""
+    """10^9 bytes, as files and download pages count; small files in 10^6."""
+    if size < 1e8:
+        return f"{formats.number_format(round(size / 1e6, 1), decimal_pos=1)} MB"
     places = 1 if size < 1e11 else 0
     return f"{formats.number_format(round(size / 1e9, places), decimal_pos=places)} GB"
 

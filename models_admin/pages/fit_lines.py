@@ -16,7 +16,7 @@ from models_admin.fit.memory_fit import USUAL_CONTEXT
 from models_admin.hosts import hosts
 from models_admin.loads import deploying
 from models_admin.loads.deploying import USUAL_SLOTS, DeployError
-from models_admin.loads.outlook import Look, Outlook, Verdict, live_pins, look
+from models_admin.loads.outlook import WITHOUT_FILES, Look, Outlook, Verdict, live_pins, look
 from models_admin.loads.room import NoRoom
 from models_admin.models import Artifact, CatalogueModel, Deployment, Host, Pin
 from models_admin.pages.catalogue_view import ENGINES, Line, gibibytes, number
@@ -26,7 +26,6 @@ LOOKS = {
     Verdict.WARM: "fits", Verdict.LOADING: "fits", Verdict.FITS: "fits",
     Verdict.AFTER_UNLOADING: "unload", Verdict.IN_USE: "unload", Verdict.NOT_OURS: "cold",
 }  # fmt: skip
-WITHOUT_FILES = (Verdict.NOT_PULLED, Verdict.PULLING)
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def words_of_memory(found: Prospect) -> str:
 
 def words(found: Prospect) -> str:
     text = words_of_memory(found)
-    is_only_missing = found.outlook.verdict is Verdict.NOT_PULLED and found.verdict is Verdict.FITS
+    is_only_missing = found.verdict is Verdict.FITS and not found.is_pulled
     return _("%(verdict)s, not pulled") % {"verdict": text} if is_only_missing else text
 
 

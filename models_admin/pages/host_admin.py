@@ -101,7 +101,10 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if request.method == "POST":
             code = joining.make_code(by=request.user.get_username())
             site = joining.site_url(request.build_absolute_uri("/").rstrip("/"))
-            context |= {"command": joining.command_line(code, site), "leads_home": host_access.leads_home(site)}
+            context |= {
+                "command": joining.command_line(code, site),
+                "leads_home": joining.leads_home(site) if host_access.leads_home(site) else "",
+            }
         return TemplateResponse(request, f"{TEMPLATES}/join.html", context)
 
     def has_delete_permission(self, request: HttpRequest, obj: Host | None = None) -> bool:

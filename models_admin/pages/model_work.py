@@ -127,7 +127,13 @@ def _verbs(row: Deployment) -> Iterable[str]:
         return ("measure", "unload")
     if row.state == State.STARTING:
         return ("unload",)
-    return () if row.state == State.DRAINING else ("warm",)
+    return () if row.state == State.DRAINING or _lacks_files(row) else ("warm",)
+
+
+def _lacks_files(row: Deployment) -> bool:
+    """Whether its files are on their way to its host, or did not come."""
+    here = (each for each in row.artifact.stored_artifacts.all() if each.host_id == row.engine.host_id)
+    return any(each.state != StoredArtifact.State.READY for each in here)
 
 
 def _unpin(pin: Pin) -> str:

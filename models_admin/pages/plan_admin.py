@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext
@@ -31,7 +31,7 @@ def plan(request: HttpRequest, pk: int) -> HttpResponse:
         return _page(request, model, form, None)
     wish = Wish.of(form.cleaned_data)
     if request.method == "POST" and _order(request, wish):
-        return HttpResponseRedirect(reverse("admin:models_admin_plan", args=[pk]))
+        return HttpResponseRedirect(f"{reverse('admin:models_admin_plan', args=[pk])}?{_kept(request, form)}")
     return _page(request, model, form, wish)
 
 
@@ -69,7 +69,7 @@ def _page(request: HttpRequest, model: CatalogueModel, form: LaunchForm, wish: W
         "model": model,
         "form": form,
         "plan": plan_view.of(wish) if wish else None,
-        "chosen": set(request.POST.getlist("host")),
+        "chosen": set(_came(request).getlist("host")),
         "pulls": model_work.open_pulls(request.user),
         "may_pull": model_verbs.may(request.user, "pull"),
         "tonight": pull_times.TONIGHT,
@@ -82,8 +82,20 @@ def _filled(request: HttpRequest, model: CatalogueModel) -> tuple[Any, ...]:
     """What came with the address or the form, over what is usual."""
     empty = LaunchForm(model)
     usual = {name: field.initial for name, field in empty.fields.items() if field.initial is not None}
-    came = request.POST if request.method == "POST" else request.GET
+    came = _came(request)
     return ({**usual, **{name: came[name] for name in empty.fields if name in came}},)
+
+
+def _came(request: HttpRequest) -> QueryDict:
+    return request.POST if request.method == "POST" else request.GET
+
+
+def _kept(request: HttpRequest, form: LaunchForm) -> str:
+    """What was ordered, as a query: the page shows it again."""
+    kept = QueryDict(mutable=True)
+    for name in (*form.fields, "host"):
+        kept.setlist(name, request.POST.getlist(name))
+    return kept.urlencode()
 
 
 def _model(request: HttpRequest, pk: int) -> CatalogueModel:

@@ -83,7 +83,6 @@ class View:
     wish: Wish
     rows: tuple[Row, ...]
     download: str
-    disk: Cell
     memory: str
     licence: str
 
@@ -107,7 +106,6 @@ def of(wish: Wish) -> View:
         wish,
         rows,
         first.download if first else _size(wish.artifact),
-        Cell(first.name, first.disk) if first else Cell("", _("no host is there")),
         _weights_and_cache(wish, found),
         " + ".join(filter(None, (card.licence, card.base_licence))) if card else _("not known"),
     )

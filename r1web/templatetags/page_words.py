@@ -5,19 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.html import json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from accounts.models import User
 from models_admin.loads import warm_words
+from models_admin.pulls import pull_words
 
 register = template.Library()
 
 
-@register.simple_tag
-def page_words() -> SafeString:
+@register.simple_tag(takes_context=True)
+def page_words(context: template.Context) -> SafeString:
     """A JSON script element: key → sentence with {placeholders}, or → {one, other} where a number chooses."""
-    return json_script({**_interface(), **_counts(), **_stages(), **_reasons(), **_ways()}, "r1-words")
+    words = {**_interface(), **_counts(), **_stages(), **_reasons(), **_ways(), **_places(context["request"].user)}
+    return json_script(words, "r1-words")
+
+
+def _places(reader: User) -> dict[str, str]:
+    """Addresses for those who may do something there."""
+    may_pull = reader.has_perm("models_admin.change_pulljob")
+    return {"pulls_page": reverse("admin:models_admin_pulljob_changelist")} if may_pull else {}
 
 
 def _interface() -> dict[str, str]:
@@ -126,9 +136,20 @@ def _cold() -> dict[str, str]:
         "waiting.load_failed": _("{model} did not get ready on {host}. The question is kept."),
         "waiting.too_big": _("{model} does not fit into the memory of {host}. The question is kept."),
         "waiting.pulling": _("The files of {model} are on their way to {host}. The question is kept."),
-        "waiting.not_pulled": _("{host} lacks the files of {model}. An admin can pull them; the question is kept."),
-        "waiting.host_gone": _("{host} is silent, and has {model}. The question is kept and starts when it is back."),
+        "waiting.pull_paused": _(
+            "The pull of {model} to {host} is paused. An admin can resume it; the question is kept."
+        ),
+        "waiting.not_pulled": _(
+            "The files of {model} are not on {host}. An admin can pull them; the question is kept."
+        ),
+        "waiting.pull_failed": _("The pull of {model} to {host} failed. An admin can retry it; the question is kept."),
+        "waiting.host_gone": _("{model} is on {host}, which is silent. The question starts when it is back."),
+        "place.pull_paused": _("The pull is paused"),
+        "place.not_pulled": _("Its files are not there"),
+        "place.pull_failed": _("Its files did not come"),
+        "see_pulls": _("See the pulls"),
         **{f"load.{code}": sentence for code, sentence in warm_words.reasons().items()},
+        **{f"pull.{code}": sentence for code, sentence in pull_words.sentences().items()},
     }
 
 

@@ -24,6 +24,7 @@ export function drawWaiting(into, words, waiting) {
   }
   drawBar(/** @type {HTMLProgressElement} */ (card.querySelector("progress")), said.percent, said.why);
   drawBell(/** @type {HTMLElement} */ (card.querySelector(".waiting__foot")), words, said.bell);
+  drawPulls(/** @type {HTMLElement} */ (card.querySelector(".waiting__foot")), words, said.pulls);
   offerOthers(/** @type {HTMLElement} */ (card.querySelector(".waiting__others")), waiting);
 }
 
@@ -59,6 +60,17 @@ function drawBell(foot, words, bell) {
   button.setAttribute("aria-label", words.say("tell_me_of", { name: bell.name }));
   button.setAttribute("aria-pressed", elsewhere?.getAttribute("aria-pressed") ?? "false");
   foot.prepend(button);
+}
+
+/** @param {HTMLElement} foot @param {import("./i18n.js").Words} words @param {string} address '' = no way there */
+function drawPulls(foot, words, address) {
+  const shown = foot.querySelector("a.waiting__pulls");
+  if (!address) shown?.remove();
+  if (!address || shown) return;
+  const link = element("a", "button button--small waiting__pulls");
+  link.setAttribute("href", address);
+  link.textContent = words.say("see_pulls");
+  foot.prepend(link);
 }
 
 /** Speaks to a screen reader only when the words change. @param {Element} line @param {string} text */

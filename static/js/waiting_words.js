@@ -5,10 +5,12 @@
  * @typedef {{ahead: number, low: number | null, high: number | null, told: number, reason: any}} Waiting
  *   `low` and `high`: seconds from `told` (ms, this page's own clock) between which the answer should begin
  */
-/** @typedef {{place: string, time: string, why: string, percent: number | null, bell: {key: string, name: string} | null}} Card */
+/** @typedef {{place: string, time: string, why: string, percent: number | null, bell: {key: string, name: string} | null, pulls: string}} Card `pulls` is where a pull can be helped on, for who may */
 
 /** Waiting for a place, not for a model: there is nothing to be told of. */
 const WARM = ["ahead", "next", "your_cap", "overtaken", "no_runner"];
+/** Waiting for files that nobody brings by himself. */
+const WITHOUT_FILES = ["pull_paused", "not_pulled", "pull_failed"];
 /** Here `until` is the end of a pin, elsewhere that of the waiting. */
 const PINNED = "no_room_pinned";
 
@@ -18,12 +20,19 @@ export function waitingWords(words, waiting, now = waiting.told) {
   const args = waiting.reason?.args ?? {};
   const isCold = !WARM.includes(code) && Boolean(args.key);
   return {
-    place: waiting.ahead > 0 ? words.say("ahead", { n: waiting.ahead }) : words.say("next"),
+    place: place(words, code, waiting.ahead),
     time: time(words, waiting, now) || (args.seconds ? words.say("ready_in", { n: args.seconds }) : ""),
     why: why(words, code, { ...args, place: waiting.ahead + 1 }),
     percent: typeof args.percent === "number" ? args.percent : null,
     bell: isCold ? { key: args.key, name: args.model ?? "" } : null,
+    pulls: WITHOUT_FILES.includes(code) && words.has("pulls_page") ? words.say("pulls_page") : "",
   };
+}
+
+/** Nobody's turn comes before the files do. @param {import("./i18n.js").Words} words @param {string} code @param {number} ahead */
+function place(words, code, ahead) {
+  if (words.has(`place.${code}`)) return words.say(`place.${code}`);
+  return ahead > 0 ? words.say("ahead", { n: ahead }) : words.say("next");
 }
 
 /** @param {import("./i18n.js").Words} words @param {string} code @param {any} args */
@@ -35,7 +44,8 @@ function why(words, code, args) {
     time: args.until ? words.time(new Date(args.until)) : "",
   };
   const sentence = words.say(key(words, code, args), named);
-  const detail = words.has(`load.${args.detail}`) ? words.say(`load.${args.detail}`) : "";
+  const cause = `${code === "pull_failed" ? "pull" : "load"}.${args.detail}`;
+  const detail = words.has(cause) ? words.say(cause) : "";
   const end = args.until && code !== PINNED ? words.say("ends_at", named) : "";
   return [sentence, detail, end].filter(Boolean).join(words.language.startsWith("zh") ? "" : " ");
 }

@@ -45,7 +45,7 @@ test("a load is told with its host, its percent and its time", () => {
   const card = said("loading", { percent: 62, seconds: 45 }, 2);
   assert.deepEqual(card, {
     place: "2 ahead of you", time: "ready in about 45 s", why: "R1 70B is loading on gpu-2, 62 %.", percent: 62,
-    bell: { key: "r1:70b", name: "R1 70B" },
+    bell: { key: "r1:70b", name: "R1 70B" }, pulls: "",
   });
   assert.equal(said("loading", { host: "local" }).why, "R1 70B is loading on the site's machine.");
   assert.equal(said("loading").percent, null);
@@ -67,6 +67,19 @@ test("a pin is told with its end where it has one, a failure with its reason", (
   assert.equal(said("no_room_pinned").why, "gpu-2 is pinned.");
   assert.equal(said("load_failed", { detail: "no_token" }).why, "R1 70B did not get ready. No token came out.");
   assert.equal(said("load_failed", { detail: "not known here" }).why, "R1 70B did not get ready.");
+});
+
+test("a pull that failed is told with its cause, and whoever may is led to it", () => {
+  const told = {
+    next: "Next in line", ends_at: "", "place.pull_failed": "Its files did not come", "waiting.pull_failed": "The pull of {model} failed.",
+    "load.engine_unreachable": "Its engine does not answer.", "pull.engine_unreachable": "The source does not answer.",
+  };
+  const waiting = { ahead: 0, low: null, high: null, told: 0, reason: { code: "pull_failed", args: { ...cold, detail: "engine_unreachable" } } };
+  const card = waitingWords(new Words(told, "en"), waiting);
+  assert.deepEqual([card.place, card.why, card.pulls], [
+    "Its files did not come", "The pull of R1 70B failed. The source does not answer.", "",
+  ]);
+  assert.equal(waitingWords(new Words({ ...told, pulls_page: "/admin/pulls/" }, "en"), waiting).pulls, "/admin/pulls/");
 });
 
 test("who waits for a place at a warm model has nothing to be told of", () => {

@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,11 @@ def test_a_redis_that_no_other_machine_reaches_is_told_with_what_helps(settings:
     settings.REDIS_ADDRESS = ""
     told = ask().json()["error"]
     assert "bin/up --redis-bind ADDR" in told and "REDIS_URL" in told
+    said = StringIO()
+    call_command("host", "code", "--site", "http://localhost:8000", stdout=StringIO(), stderr=said)
+    assert (
+        "bin/up --redis-bind ADDR" in said.getvalue() and "localhost:8000 means each machine itself" in said.getvalue()
+    )
     assert not JoinCode.objects.exclude(used_at=None)
     settings.REDIS_ADDRESS = f"0.0.0.0:{valkey.place.rpartition(':')[2]}"
     assert "@testserver:" in join().redis_url
@@ -308,6 +314,18 @@ def test_a_host_speaks_of_itself_alone() -> None:
     assert list(PullJob.objects.order_by("pk").values_list("state", flat=True)) == ["planned", "done"]
     assert Host.objects.get(name="gpu-2").inventory["memory_total_bytes"] == LOOK.memory_total_bytes
     assert Host.objects.get(name="gpu-1").inventory == {} and one.name == "gpu-1"
+
+
+def test_a_host_that_is_stopped_says_so_and_is_gone_until_it_speaks_again(admin: Client) -> None:
+    mailbox = Reporter(join())
+    look = Letter(inventory=LOOK)
+    mailbox.tell(look)
+    mailbox.tell(Letter(has_left=True))
+    hear(lambda: Host.objects.get(name="gpu-2").cut_off == "left")
+    assert "stopped there; it is back" in admin.get(HOSTS).content.decode()
+    mailbox.tell(look)
+    hear(lambda: Host.objects.get(name="gpu-2").cut_off == "")
+    assert "stopped there" not in admin.get(HOSTS).content.decode()
 
 
 def test_strange_words_are_dropped_and_the_next_is_heard(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,17 @@ from django.utils.timezone import now
 from accounts.models import LedgerEntry, User
 from models_admin.fit.memory_fit import GIB
 from models_admin.loads import warming
-from models_admin.models import AuditEntry, Deployment, Host, Launch, Measurement, Pin, PullJob, RateCard
+from models_admin.models import (
+    AuditEntry,
+    Deployment,
+    Host,
+    Launch,
+    Measurement,
+    Pin,
+    PullJob,
+    RateCard,
+    StoredArtifact,
+)
 from models_admin.orders.pull_orders import End, Step
 from models_admin.pulls import pulling
 from tests.models_admin.machines import deployed, files, host, signed_in, stored, text
@@ -216,6 +226,20 @@ def test_why_a_pull_failed_stands_in_the_list_and_can_be_retried(admin: Client, 
     assert "pull to gpu-1 failed The disk has no room for it." in text(admin.get(LIST))
     page = text(admin.get(f"{LIST}{job.stored.artifact.model_id}/change/"))
     assert "failed" in page and "Retry" in page
+
+
+def test_nothing_is_warmed_before_its_files_have_come(admin: Client, rack: Host) -> None:
+    wanted = files("e", "R1 8B", 8.5)
+    row = deployed(wanted, rack, "stopped")
+    StoredArtifact.objects.update(state="absent", verified_at=None)
+    job = pulling.ask(wanted, rack, by="ann")
+    address = f"{LIST}{wanted.model_id}/change/"
+    assert f"{VERB}/warm/" not in admin.get(address).content.decode()
+    pulling.pause(job, by="ann")
+    assert "to gpu-1 is paused: resume it first" in press(admin, "warm", row.pk)
+    pulling.note_end(pulling.resume(job, by="ann").pk, 2, End("failure", reason="disk_full"))
+    assert "to gpu-1 failed: retry it first" in press(admin, "warm", row.pk)
+    assert f"{VERB}/warm/" not in admin.get(address).content.decode() and state(row) == "stopped"
 
 
 def test_files_at_hand_are_told_and_deleted_after_a_question(admin: Client, rack: Host) -> None:

@@ -46,7 +46,7 @@ def test_the_plan_tells_size_room_time_licence_and_each_hosts_verdict(admin: Cli
     Deployment.objects.filter(pk=old.pk).update(last_used_at=now() - timedelta(minutes=21))
     told = text(admin.get(page(files("deepseek-r1:32b", "R1 32B"))))
     assert "Nothing has happened yet." in told
-    assert "Download 19.8 GB Disk on gpu-2 900 GB free, enough" in told
+    assert "Download 19.8 GB" in told and "disk: 900 GB free, enough" in told
     assert re.search(r"Weights \+ cache 18\.4 GiB \+ \d+\.\d GiB Licence MIT \+ Apache-2\.0", told)
     assert "gpu-2 fits" in told
     assert "gpu-1 after unloading Old One 9.8 GB of disk are missing on gpu-1." in told
@@ -76,6 +76,12 @@ def test_pull_and_warm_goes_to_every_chosen_host(admin: Client) -> None:
     told = text(admin.post(page(artifact), chosen, follow=True))
     for name in ("gpu-1", "gpu-2"):
         assert f"R1 32B is pulled to {name}, then warmed. Cancel" in told
+    assert "What was ordered stands below." in told and "Nothing has happened yet." not in told
+    address = admin.post(page(artifact), {**chosen, "host": [places[1].pk]}).headers["location"]
+    shown = admin.get(address).content.decode()
+    assert (
+        'name="slots" value="2"' in shown and shown.count(" checked>") == 1 and address.endswith(f"host={places[1].pk}")
+    )
     assert {(job.state, job.then_warm) for job in PullJob.objects.all()} == {("planned", True)}
     made = Deployment.objects.order_by("pk")
     assert [(row.state, row.slots, row.context_tokens) for row in made] == [("stopped", 2, 16_384)] * 2

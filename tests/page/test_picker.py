@@ -168,7 +168,7 @@ def test_what_cannot_be_had_says_why(browser: Client, engine: Engine) -> None:
     assert "Its files are on their way to gpu-1." in told["R1 7B"]
     assert 'aria-disabled="true" data-model="R1 671B"' in browser.get("/models/choices/").content.decode()
     Host.objects.update(seen_at=timezone.now() - timedelta(minutes=5))
-    assert "gpu-1 is silent" in rows(browser)["R1 7B"]
+    assert "It is on gpu-1, which is silent." in rows(browser)["R1 7B"]
 
 
 def test_the_best_state_comes_first(browser: Client, engine: Engine) -> None:

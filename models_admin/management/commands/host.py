@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from models_admin.agents import joining
+from models_admin.agents import host_access, joining
 from models_admin.agents.joining import JoinError
 from models_admin.hosts import host_rows
 from models_admin.hosts.host_rows import HostRow
@@ -41,6 +41,10 @@ class Command(BaseCommand):
     def _code(self, site: str, *, as_json: bool) -> None:
         code = joining.make_code(by=_person())
         command = joining.command_line(code, site)
+        if not host_access.is_reachable():
+            self.stderr.write(self.style.WARNING(joining.unreachable()))
+        if host_access.leads_home(site):
+            self.stderr.write(self.style.WARNING(joining.leads_home(site)))
         if as_json:
             self.stdout.write(json.dumps({"code": code, "command": command}))
             return
