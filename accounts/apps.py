@@ -7,6 +7,7 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        from accounts import rights
+        from accounts import quota_limits, rights
 
         rights.watch()
+        quota_limits.watch()

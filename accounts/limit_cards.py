@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from accounts import quota_standing, quota_words
+from accounts import quota_standing, quota_times, quota_words
 from accounts.models import QuotaLimit, User
 from accounts.quota_standing import Standing
 
@@ -54,7 +51,10 @@ def _is_own(standing: Standing) -> bool:
 
 def _card(standing: Standing) -> Card:
     limit = standing.limit
-    left = {"left": quota_words.amount(limit, standing.left), "when": _until(standing.resets_at)}
+    left = {
+        "left": quota_words.amount(limit, standing.left),
+        "when": quota_times.at(standing.resets_at) if standing.resets_at else "",
+    }
     return Card(
         name=quota_words.name(limit),
         subject="" if _is_own(standing) else _("all together"),
@@ -65,16 +65,3 @@ def _card(standing: Standing) -> Card:
         most=standing.allowed,
         high=int(standing.allowed * WARN_AT),
     )
-
-
-def _until(moment: datetime | None) -> str:
-    """Of the reader's clock: at 18:00, on Monday, on 1 December."""
-    if moment is None:
-        return ""
-    local = timezone.localtime(moment)
-    ahead = local.date() - timezone.localtime().date()
-    if ahead < timedelta(days=1):
-        return _("at %(time)s") % {"time": f"{local:%H:%M}"}
-    if ahead < timedelta(days=2):
-        return _("tomorrow at %(time)s") % {"time": f"{local:%H:%M}"}
-    return _("on %(day)s") % {"day": date_format(local, "l" if ahead < timedelta(days=7) else "MONTH_DAY_FORMAT")}

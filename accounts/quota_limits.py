@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from django.db import transaction
+from django.db.models.signals import post_delete
 from django.utils import timezone
 
 from accounts import quota_so_far
-from accounts.models import QuotaCounter, QuotaLimit
+from accounts.models import ApiToken, Group, QuotaCounter, QuotaLimit, User
 
+Kind = QuotaLimit.SubjectKind
 # What decides which use is counted; a change of one of them makes the counters those of another limit.
 COUNTED_BY = ("subject_kind", "subject_id", "is_each", "model_key", "unit", "window", "time_zone", "is_grant")
+
+
+def watch() -> None:
+    """Limits and grants go with whom they are for: they hold a number, which no foreign key follows."""
+    for model, kind in ((User, Kind.USER), (Group, Kind.GROUP), (ApiToken, Kind.TOKEN)):
+        forget = partial(_forget, kind)
+        post_delete.connect(forget, sender=model, weak=False, dispatch_uid=f"limits_of_{kind}")
 
 
 @transaction.atomic
@@ -21,3 +33,7 @@ def save(limit: QuotaLimit) -> None:
         return
     QuotaCounter.objects.filter(limit=limit).delete()
     quota_so_far.begin_counting(limit, timezone.now())
+
+
+def _forget(kind: str, instance: User | Group | ApiToken, **_more: Any) -> None:
+    QuotaLimit.objects.filter(subject_kind=kind, subject_id=instance.pk).delete()

@@ -78,6 +78,20 @@ def told(standing: Standing, currency: str) -> str:
 
 
 def left(standing: Standing, currency: str) -> str:
+    if standing.debt:
+        return _both(_left(standing, currency), _carried(standing, currency))
+    return _left(standing, currency)
+
+
+def _carried(standing: Standing, currency: str) -> str:
+    return _("%(debt)s paid for what went over before") % {"debt": _money(standing, standing.debt, currency)}
+
+
+def _both(first: str, second: str) -> str:
+    return _("%(first)s; %(second)s") % {"first": first, "second": second}
+
+
+def _left(standing: Standing, currency: str) -> str:
     if standing.left == 0:
         return _("nothing left")
     about = {"left": _money(standing, standing.left, currency), "when": _when(standing)}

@@ -75,6 +75,7 @@ def test_a_used_up_limit_says_when_to_come_back(script: Client, person: User, de
     QuotaLimit.objects.create(subject_kind="user", subject_id=person.pk, unit="requests", window="day", amount=0)
     response = ask(script)
     assert (response.status_code, error(response)["code"]) == (429, "insufficient_quota")
+    assert "0 of 0 requests are left, and this request needs 1." in error(response)["message"]
     assert 0 < int(response["Retry-After"]) <= 24 * 3600
     assert not Generation.objects.exists()
 

@@ -138,6 +138,22 @@ def test_too_little_and_too_large_are_told_apart(browser: Client, person: User, 
         assert "data-wall" not in look(browser, **nonsense)
 
 
+def test_what_went_over_before_is_told_as_part_of_what_is_gone(
+    browser: Client, person: User, models: dict[str, Deployment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    QuotaLimit.objects.create(**EVERYONE, unit="gpu_ms", window="day", amount=600_000)
+    QuotaLimit.objects.create(**EVERYONE, unit="requests", window="day", amount=1)
+    key = uuid.uuid4()
+    amounts = quota.Amounts(gpu_ms=500_000)
+    quota.reserve(user=person, token=None, generation_id=key, model_key="large", amounts=amounts)
+    quota.settle(key, quota.Amounts(gpu_ms=720_000))
+    monkeypatch.setattr(timezone, "now", lambda: NOON + timedelta(days=1))
+    take(person, gpu_ms=0)
+    seen = text(look(browser))
+    assert "GPU time today 120 / 600 s" in seen and "480 s left, full again tomorrow at 01:00" in seen
+    assert "120 s paid for what went over before" in seen
+
+
 def test_as_many_as_may_be_open_says_so(browser: Client, person: User, models: dict[str, Deployment]) -> None:
     limit = QuotaLimit.objects.create(**EVERYONE, unit="running", window="day", amount=1)
     quota.reserve(user=person, token=None, generation_id=uuid.uuid4(), model_key="large", amounts=quota.Amounts())
@@ -159,7 +175,10 @@ def test_asking_for_more_reaches_the_admin_and_the_answer_comes_back(
     assert "You asked for more." in look(browser) and "Ask for more" not in look(browser)
     quota_requests.grant(row, amount=60_000, ends_at=NOON + timedelta(days=4), by="root")
     page = look(browser)
-    assert "An admin granted more until March 7, 13:00. GPU time today: 60 s on top." in text(page) and "data-wall" not in page
+    assert (
+        "An admin granted more until March 7, 13:00. GPU time today: 60 s on top." in text(page)
+        and "data-wall" not in page
+    )
     browser.post("/limits/read/", {"request": row.pk})
     assert "An admin" not in look(browser)
 
