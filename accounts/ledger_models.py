@@ -104,7 +104,7 @@ class Sums(models.Model):
 
     SUMS = (
         *("requests", "prompt_tokens", "cached_tokens", "thinking_tokens", "answer_tokens", "unsent_thinking_tokens"),
-        *("waiting_ms", "gpu_ms_charged", "gpu_ms_measured", "cost_micro"),
+        *("waiting_ms", "gpu_ms_charged", "gpu_ms_measured", "cost_micro", "waits"),
     )
 
     class Meta:
@@ -134,6 +134,23 @@ class BoxDay(Sums):
         constraints = [
             models.UniqueConstraint(fields=["day", "model_key", "source", "currency"], name="boxday_one_per_model"),
         ]
+
+
+class PersonDay(models.Model):
+    """A person's day whatever the model: a quarter of the rows, for lists of everybody."""
+
+    day = models.DateField()
+    ledger_id = models.UUIDField()
+    requests = models.BigIntegerField(default=0)
+    thinking_tokens = models.BigIntegerField(default=0)
+    answer_tokens = models.BigIntegerField(default=0)
+    waiting_ms = models.BigIntegerField(default=0)
+    gpu_ms_charged = models.BigIntegerField(default=0)
+
+    SUMS = ("requests", "thinking_tokens", "answer_tokens", "waiting_ms", "gpu_ms_charged")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["day", "ledger_id"], name="personday_one_per_person")]
 
 
 class FairDay(models.Model):

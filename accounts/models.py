@@ -17,6 +17,7 @@ from accounts.ids import uuid7
 from accounts.ledger_models import BoxDay as BoxDay
 from accounts.ledger_models import FairDay as FairDay
 from accounts.ledger_models import LedgerEntry as LedgerEntry
+from accounts.ledger_models import PersonDay as PersonDay
 from accounts.ledger_models import UsageDay as UsageDay
 from accounts.ledger_models import UsageMark as UsageMark
 

@@ -1,4 +1,5 @@
-"""Adds the ledger up by day: for each person (UsageDay), for the box (BoxDay), and how alike the day was (FairDay).
+"""Adds the ledger up by day: for each person (UsageDay, PersonDay), for the box (BoxDay), and how alike the
+day was (FairDay).
 
 A batch is booked in one transaction with the move of the mark from where it was read: of two that book the same batch
 one finds the mark gone. Ids of PostgreSQL become visible out of order, so the mark only goes where no insert is under
@@ -17,7 +18,7 @@ from django.db.models import Case, Count, IntegerField, Max, Q, QuerySet, Sum, V
 from django.db.models.functions import TruncDate
 
 from accounts import waits
-from accounts.ledger_models import BoxDay, FairDay, LedgerEntry, Sums, UsageDay, UsageMark
+from accounts.ledger_models import BoxDay, FairDay, LedgerEntry, PersonDay, Sums, UsageDay, UsageMark
 
 NAME = "days"
 BATCH = 5000
@@ -29,24 +30,24 @@ _DAY: Final = ("day", "model_key", "source", "currency")
 _PERSONS_DAY: Final = ("ledger_id", *_DAY)
 _IS_USE = Q(key__endswith="/use")
 
-Day = TypeVar("Day", UsageDay, BoxDay)
+Day = TypeVar("Day", UsageDay, PersonDay, BoxDay)
 Key = tuple[Any, ...]
 
 
-def sweep() -> int:
-    """Book one batch; the number of ledger entries that were new. 0 as well where another one booked them."""
+def sweep(batch: int = BATCH) -> int:
+    """Book one batch of entries; how many were new, and 0 where somebody else booked them."""
     mark, _made = UsageMark.objects.get_or_create(name=NAME)
     begin = mark.ledger_entry_id
     end = _settled_id(begin)
     if end is None:
         return 0
-    return _book(begin, _last_of_batch(begin, end))
+    return _book(begin, _last_of_batch(begin, end, batch))
 
 
-def catch_up() -> int:
+def catch_up(batch: int = BATCH) -> int:
     """Book all there is; the number of entries."""
     booked = 0
-    while new := sweep():
+    while new := sweep(batch):
         booked += new
     return booked
 
@@ -72,9 +73,9 @@ def _newest(rows: QuerySet[LedgerEntry]) -> int | None:
     return newest
 
 
-def _last_of_batch(begin: int, end: int) -> int:
-    batch = LedgerEntry.objects.filter(pk__gt=begin, pk__lte=end).order_by("pk").values_list("pk", flat=True)
-    return max(batch[:BATCH])
+def _last_of_batch(begin: int, end: int, batch: int) -> int:
+    following = LedgerEntry.objects.filter(pk__gt=begin, pk__lte=end).order_by("pk").values_list("pk", flat=True)
+    return following[batch - 1 : batch].first() or end
 
 
 def _book(begin: int, end: int) -> int:
@@ -85,8 +86,10 @@ def _book(begin: int, end: int) -> int:
             return 0
         entries = LedgerEntry.objects.filter(pk__gt=begin, pk__lte=end)
         new = days_of(entries)
-        together = [_everybodys(row) for row in new]
+        people = [_part(PersonDay, ("day", "ledger_id", *PersonDay.SUMS), row) for row in new]
+        together = [_part(BoxDay, (*_DAY, *BoxDay.SUMS), row) for row in new]
         _add(UsageDay, _PERSONS_DAY, new)
+        _add(PersonDay, ("day", "ledger_id"), people)
         _add(BoxDay, _DAY, together)
         for day in {row.day for row in new}:
             _note_fairness(day)
@@ -96,7 +99,7 @@ def _book(begin: int, end: int) -> int:
 def days_of(entries: QuerySet[LedgerEntry]) -> list[UsageDay]:
     """These entries rolled up; nothing is written."""
     dated = entries.order_by().annotate(day=TruncDate("at", tzinfo=UTC))
-    sums = {name: Sum(name) for name in Sums.SUMS if name != "requests"}
+    sums = {name: Sum(name) for name in Sums.SUMS if name not in ("requests", "waits")}
     groups = dated.values(*_PERSONS_DAY).annotate(**sums, requests=Count("pk", filter=_IS_USE))
     rows = {_key(row, _PERSONS_DAY): UsageDay(**row) for row in groups}
     waited: dict[Key, list[int]] = defaultdict(lambda: [0] * waits.STRETCHES)
@@ -113,8 +116,8 @@ def _stretch() -> Case:
     return Case(*below, default=Value(len(waits.BOUNDS_MS)), output_field=IntegerField())
 
 
-def _everybodys(row: UsageDay) -> BoxDay:
-    return BoxDay(**{name: getattr(row, name) for name in (*_DAY, *Sums.SUMS, "waits")})
+def _part(model: type[Day], names: Sequence[str], row: UsageDay) -> Day:
+    return model(**{name: getattr(row, name) for name in names})
 
 
 def _add(model: type[Day], names: Sequence[str], new: Iterable[Day]) -> None:
@@ -129,14 +132,14 @@ def _add(model: type[Day], names: Sequence[str], new: Iterable[Day]) -> None:
         if key in rows:
             _together(rows[key], stored)
     model._default_manager.bulk_create(
-        rows.values(), update_conflicts=True, unique_fields=names, update_fields=[*Sums.SUMS, "waits"]
+        rows.values(), update_conflicts=True, unique_fields=names, update_fields=model.SUMS
     )
 
 
 def _together(row: Day, other: Day) -> Day:
-    for name in Sums.SUMS:
-        setattr(row, name, getattr(row, name) + getattr(other, name))
-    row.waits = waits.total([row.waits, other.waits])
+    for name in row.SUMS:
+        mine, others = getattr(row, name), getattr(other, name)
+        setattr(row, name, waits.total([mine, others]) if name == "waits" else mine + others)
     return row
 
 
@@ -146,9 +149,8 @@ def _key(row: dict[str, Any], names: Sequence[str]) -> Key:
 
 def _note_fairness(day: date) -> None:
     """From the day's rows anew, so it may be done as often as one likes."""
-    people = UsageDay.objects.filter(day=day).order_by().values("ledger_id")
-    waited = people.annotate(waited=Sum("waiting_ms"), gpu=Sum("gpu_ms_charged")).filter(waited__gte=WAITED_MS)
-    shares = [float(row["gpu"]) for row in waited]
+    waited = PersonDay.objects.filter(day=day, waiting_ms__gte=WAITED_MS)
+    shares = [float(gpu_ms) for gpu_ms in waited.values_list("gpu_ms_charged", flat=True)]
     squares = sum(share * share for share in shares)
     told = {"people": len(shares), "gpu_ms": sum(shares), "gpu_ms_squares": squares}
     FairDay.objects.update_or_create(day=day, defaults=told)

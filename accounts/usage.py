@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Sum
 
 from accounts import waits
-from accounts.models import BoxDay, FairDay, UsageDay, User
+from accounts.models import BoxDay, FairDay, PersonDay, UsageDay, User
 
 MICRO = 1_000_000
 Days = Sequence[UsageDay] | Sequence[BoxDay]
@@ -134,7 +134,7 @@ def _by(rows: Iterable[tuple[date, UsageDay | BoxDay]]) -> list[tuple[date, Tota
 
 def people(period: Period) -> list[PersonUse]:
     """Everybody who used the box, the most GPU time first."""
-    rows = UsageDay.objects.filter(day__range=(period.first, period.last)).order_by().values_list("ledger_id")
+    rows = PersonDay.objects.filter(day__range=(period.first, period.last)).order_by().values_list("ledger_id")
     sums = rows.annotate(
         Sum("requests"), Sum("thinking_tokens"), Sum("answer_tokens"), Sum("gpu_ms_charged"), Sum("waiting_ms")
     )  # fmt: skip

@@ -48,24 +48,24 @@ def _end(rows: QuerySet[Generation]) -> None:
 
 
 def _last_words(row: Generation) -> settlement.Outcome:
+    """What the log kept where that is more than the checkpoint, with its own count: up to a second was not in it."""
     message = row.message
     thinking, text = (message.thinking, message.text) if message else ("", "")
-    last_seq = row.last_seq
+    best = stream_log.Kept(thinking, text, row.thinking_tokens, row.answer_tokens, row.last_seq)
     try:
         kept = stream_log.whole(connections.blocking(settings.REDIS_URL), str(row.pk), row.attempt)
     except connections.RedisError:
         kept = None
-    if kept and len(kept[stream_log.THINKING]) + len(kept[stream_log.ANSWER]) >= len(thinking) + len(text):
-        thinking, text = kept[stream_log.THINKING], kept[stream_log.ANSWER]
-        last_seq = int(kept["tokens"])
+    if kept and len(kept.thinking) + len(kept.text) >= len(thinking) + len(text):
+        best = kept
     return settlement.Outcome(
         state=State.FAILED,
         reason="runner_lost",
-        thinking=thinking,
-        text=text,
-        last_seq=last_seq,
-        thinking_tokens=row.thinking_tokens,
-        answer_tokens=row.answer_tokens,
+        thinking=best.thinking,
+        text=best.text,
+        last_seq=best.last_seq,
+        thinking_tokens=best.thinking_tokens,
+        answer_tokens=best.answer_tokens,
     )
 
 

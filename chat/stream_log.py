@@ -275,17 +275,29 @@ async def read_after(redis: Redis, generation: str, after: Position) -> list[tup
     return found
 
 
-def whole(redis: Any, generation: str, attempt: int) -> dict[str, str] | None:
-    """The text of one attempt by kind, for whoever ends it in place of a dead runner; None if the log is not whole.
+@dataclass(frozen=True)
+class Kept:
+    """One attempt as the log has it; `last_seq` is its last entry's number."""
+
+    thinking: str
+    text: str
+    thinking_tokens: int
+    answer_tokens: int
+    last_seq: int
+
+
+def whole(redis: Any, generation: str, attempt: int) -> Kept | None:
+    """One attempt, for whoever ends it in place of a dead runner; None if the log is not whole.
 
     `redis` is a blocking client.
     """
     rows = redis.xrange(key(generation), min=f"{attempt}-0", max=f"{attempt}-18446744073709551615")
     if not rows or rows[0][1][b"k"] != BEGIN.encode():
         return None
-    text = {THINKING: "", ANSWER: ""}
+    text, tokens = {THINKING: "", ANSWER: ""}, {THINKING: 0, ANSWER: 0}
     for _raw_id, fields in rows:
         kind = fields[b"k"].decode()
         if kind in text:
             text[kind] += fields[b"d"].decode()
-    return text | {"tokens": str(len(rows) - 1)}
+            tokens[kind] = int(fields[b"c"])  # counted from the first entry on
+    return Kept(text[THINKING], text[ANSWER], tokens[THINKING], tokens[ANSWER], len(rows) - 1)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.db.models import Sum
 
@@ -52,6 +53,17 @@ def test_a_day_is_fair_when_those_who_waited_got_the_same() -> None:
     rollup.catch_up()
     day = FairDay.objects.get()
     assert (day.people, day.gpu_ms**2 / (day.people * day.gpu_ms_squares)) == (2, 1.0)
+
+
+@pytest.mark.django_db
+def test_what_does_not_add_up_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    use("a/1")
+    call_command("check_ledger")
+    assert "add up" in capsys.readouterr().out
+    UsageDay.objects.update(answer_tokens=6)
+    with pytest.raises(CommandError):
+        call_command("check_ledger")
+    assert f"2026-11-24 {ANN} r1 web: answer_tokens 5 in the ledger, 6 in the roll-up" in capsys.readouterr().out
 
 
 @pytest.mark.concurrent
