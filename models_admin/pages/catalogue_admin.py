@@ -127,6 +127,7 @@ class CatalogueModelAdmin(ModelActions, admin.ModelAdmin):  # type: ignore[type-
             "opts": self.opts,
             "form": form,
             "names": catalogue_view.known_names(),
+            "family": catalogue_view.family(),
         }
         return TemplateResponse(request, f"{TEMPLATES}/add.html", context)
 

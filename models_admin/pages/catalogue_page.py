@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from models_admin.engines import fleet
 from models_admin.family.expected_memory import Comparison
 from models_admin.fit.memory_fit import USUAL_CONTEXT
@@ -25,6 +27,7 @@ def known(model: CatalogueModel) -> dict[str, Any]:
         "assumed_tokens": catalogue_view.number(USUAL_CONTEXT),
         "sizes": [(size, catalogue_view.gigabytes(size.bytes)) for size in card.sizes] if card else [],
         "deployed": _deployed(model),
+        "can_plan": any(each.source in catalogue_view.ENGINES for each in model.artifacts.all()),
     }
 
 
@@ -41,6 +44,10 @@ def _deployment(row: Deployment, memory: Comparison | None) -> dict[str, Any]:
         "look": LOOKS.get(row.state, "cold"),
         "context": catalogue_view.number(row.context_tokens),
     }
+    if row.measured_bytes:
+        found["known"] = _("%(size)s measured") % {"size": catalogue_view.gibibytes(row.measured_bytes)}
+    elif row.expected_bytes:
+        found["known"] = _("%(size)s reckoned, not measured") % {"size": catalogue_view.gibibytes(row.expected_bytes)}
     if memory is not None:
         found["expected"] = catalogue_view.gibibytes(memory.expected)
         found["measured"] = catalogue_view.gibibytes(memory.measured)

@@ -158,8 +158,12 @@ def memory(deployments: Iterable[Deployment]) -> list[tuple[Deployment, Comparis
 
 def known_names() -> list[tuple[str, str]]:
     """Names of the catalogue that can be added, each with its model's: tags first, then repositories."""
-    tags = [(f"{catalogue.FAMILY}:{card.ollama_tags[0]}", card.name) for card in catalogue.cards() if card.ollama_tags]
-    return tags + [(card.repository, card.name) for card in catalogue.cards()]
+    return family() + [(card.repository, card.name) for card in catalogue.cards()]
+
+
+def family() -> list[tuple[str, str]]:
+    """The models of Ollama's library: the tag of each, and its name."""
+    return [(f"{catalogue.FAMILY}:{card.ollama_tags[0]}", card.name) for card in catalogue.cards() if card.ollama_tags]
 
 
 def changed(model: CatalogueModel) -> list[Artifact]:

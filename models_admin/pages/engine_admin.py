@@ -22,7 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from models_admin.engines import engine_address, engine_facts, secrets
 from models_admin.family.sentences import listed
 from models_admin.models import Engine
-from models_admin.pages import memory_words
+from models_admin.pages import host_view, memory_words
 
 SHOWN_CHANGES = 20
 _DIGEST = re.compile(r"[0-9a-f]{40,}")
@@ -92,7 +92,7 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("Kind"), ordering="kind")
     def what(self, engine: Engine) -> SafeString:
-        return two_lines(engine.get_kind_display(), engine.build)
+        return two_lines(engine.get_kind_display(), host_view.shown_build(engine))
 
     @admin.display(description=_("Load"), ordering="facts_at")
     def now(self, engine: Engine) -> SafeString:

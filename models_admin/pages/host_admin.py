@@ -161,7 +161,8 @@ class HostAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("Programs"))
     def programs(self, host: Host) -> str:
-        return _programs(_view(host)) or "–"
+        launched = (host_view.engine_name(engine) for engine in host.engines.all() if engine.is_launched)
+        return listed(dict.fromkeys((_programs(_view(host)), *launched))) or "–"
 
     @admin.display(description=_("Found, not attached"))
     def to_attach(self, host: Host) -> SafeString:

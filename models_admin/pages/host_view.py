@@ -229,7 +229,12 @@ def _engines(host: Host) -> list[str]:
 
 
 def engine_name(engine: Engine) -> str:
-    return f"{engine.get_kind_display()} {engine.build}".strip()
+    return f"{engine.get_kind_display()} {shown_build(engine)}".strip()
+
+
+def shown_build(engine: Engine) -> str:
+    """'' where a program was built without a number of its own."""
+    return "" if "unknown" in engine.build else engine.build
 
 
 def moment(at: datetime) -> str:

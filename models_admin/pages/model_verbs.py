@@ -47,18 +47,28 @@ class Undo:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Where to look on: the deployment's page."""
+
+    deployment: int
+    label: str
+
+
+@dataclass(frozen=True)
 class Done:
-    """A sentence of what happened, and what takes it back where something does."""
+    """A sentence of what happened, what takes it back where something does, and where its outcome is seen."""
 
     words: str
     undo: Undo | None = None
+    page: Page | None = None
 
 
 @dataclass(frozen=True)
 class Verb:
     """`act(row, by, why)` does it. `told` is filled with `name`; `loses` is said before it, '' = nothing is lost.
 
-    `whole` is its name on a page of its own, where the label alone may mean something else.
+    `whole` is its name on a page of its own, where the label alone may mean something else. `page_label` leads to the
+    page of the deployment.
     """
 
     label: Text
@@ -70,6 +80,7 @@ class Verb:
     loses: Text = ""
     whole: Text = ""
     right: str = ""
+    page_label: Text = ""
 
     @property
     def title(self) -> Text:
@@ -91,7 +102,7 @@ VERBS: Final[dict[str, Verb]] = {
     ),
     "measure": Verb(
         gettext_lazy("Measure"), Deployment, lambda row, by, why: warming.measure(row, by=by),
-        gettext_lazy("%(name)s is being measured. The figures appear on its page."),
+        gettext_lazy("%(name)s is being measured."), page_label=gettext_lazy("Its figures"),
     ),
     "unpin": Verb(
         gettext_lazy("Unpin"), Pin, lambda row, by, why: warming.unpin(row, by=by),
@@ -164,7 +175,8 @@ def act(verb: str, row: Any, *, by: str, why: str = "") -> Done:
         made = row_locks.again_after_conflict(lambda: known.act(row, by, why))
     except (warming.WarmError, pulling.PullError, deploying.DeployError, deleting.DeleteError) as error:
         raise VerbRefused(str(error)) from error
-    return Done(str(known.told) % {"name": name(row)}, _undo(known, made, row))
+    page = Page(row.pk, str(known.page_label)) if known.page_label else None
+    return Done(str(known.told) % {"name": name(row)}, _undo(known, made, row), page)
 
 
 def name(row: Any) -> str:

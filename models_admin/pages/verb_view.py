@@ -66,7 +66,10 @@ def ask(request: HttpRequest, verb: str, rows: Sequence[int]) -> HttpResponse:
 
 
 def told(request: HttpRequest, done: Done) -> str | SafeString:
-    """The sentence, with a button that takes it back. The button belongs to the page's form of verbs."""
+    """The sentence, with a way to its outcome, or a button of the page's form that takes it back."""
+    if done.page is not None:
+        address = reverse("admin:models_admin_deployment_change", args=[done.page.deployment])
+        return format_html('{} <a href="{}">{}</a>', done.words, address, done.page.label)
     if done.undo is None or not model_verbs.may(request.user, done.undo.verb):
         return done.words
     return with_undo(done.words, done.undo)

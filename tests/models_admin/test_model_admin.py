@@ -228,6 +228,12 @@ def test_why_a_pull_failed_stands_in_the_list_and_can_be_retried(admin: Client, 
     assert "failed" in page and "Retry" in page
 
 
+def test_a_measurement_leads_to_the_page_with_its_figures(admin: Client, rack: Host) -> None:
+    row = deployed(files("e", "R1 8B", 8.5), rack, "warm")
+    page = admin.post(f"{VERB}/measure/", {"pk": row.pk, "next": LIST}, follow=True).content.decode()
+    assert f'<a href="/admin/models_admin/deployment/{row.pk}/change/">Its figures</a>' in page
+
+
 def test_nothing_is_warmed_before_its_files_have_come(admin: Client, rack: Host) -> None:
     wanted = files("e", "R1 8B", 8.5)
     row = deployed(wanted, rack, "stopped")
