@@ -6,7 +6,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection, transaction
+
 from accounts.models import LedgerEntry
+
+# The number of an advisory lock of PostgreSQL. A lock of the table would wait for its vacuum, too.
+BARRIER = 7_201_911
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,4 +48,8 @@ class Use:
 
 def record(use: Use) -> None:
     """Writes the line. Where its key is in the ledger already, that line stays as it is."""
-    LedgerEntry.objects.bulk_create([LedgerEntry(**asdict(use))], ignore_conflicts=True)
+    with transaction.atomic(savepoint=False):
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:  # held until the commit: the roll-up waits for ids that are under way
+                cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [BARRIER])
+        LedgerEntry.objects.bulk_create([LedgerEntry(**asdict(use))], ignore_conflicts=True)

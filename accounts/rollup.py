@@ -17,7 +17,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Case, Count, IntegerField, Max, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import TruncDate
 
-from accounts import waits
+from accounts import ledger, waits
 from accounts.ledger_models import BoxDay, FairDay, LedgerEntry, PersonDay, Sums, UsageDay, UsageMark
 
 NAME = "days"
@@ -62,7 +62,7 @@ def _settled_id(begin: int) -> int | None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = {BARRIER_MS}")
-            cursor.execute(f"LOCK TABLE {LedgerEntry._meta.db_table} IN SHARE MODE")
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ledger.BARRIER])
             return _newest(newer)
     except OperationalError:
         return None
