@@ -38,7 +38,9 @@ def alternatives(user: User, generation_id: str) -> list[Alternative]:
         if model.look != "warm" or model.key == row.model_key:
             continue
         there = told.get(places.for_newcomer(model.key))
-        high = _seconds_until(there.high) if there else 0
+        if there is None or there.high is None:  # not known: nothing is promised
+            continue
+        high = _seconds_until(there.high)
         if own.low is None or high < _seconds_until(own.low):
             found.append((high, Alternative(model.key, model.name, _wait(high), _cost(user, model.key, row))))
     return [each for _high, each in sorted(found, key=lambda pair: pair[0])[:MOST]]

@@ -26,6 +26,8 @@ WHY: Final[dict[str, str | LazyText]] = {
     "ahead": SLOTS_TAKEN,
     "next": SLOTS_TAKEN,
     "your_cap": SLOTS_TAKEN,
+    "overtaken": SLOTS_TAKEN,
+    "makes_way": gettext_lazy("it makes room for a model that was waited for longer"),
     "evicting": gettext_lazy("room is being made for it"),
     "loading": gettext_lazy("it is loading"),
     "cold": gettext_lazy("it is loaded next"),

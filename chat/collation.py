@@ -26,11 +26,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Resident:
-    """What lies in its way: for how long it has been there (ms), and whether anybody waits for it too."""
+    """What lies in its way: for how long it has been there (ms), whether it answers, whether anybody waits for it."""
 
     id: int
     for_ms: int
     is_waited_for: bool
+    is_answering: bool = True
 
 
 def makes_way(wanted: Wanted, residents: Iterable[Resident]) -> bool:
@@ -40,9 +41,10 @@ def makes_way(wanted: Wanted, residents: Iterable[Resident]) -> bool:
 
 
 def _gives_way(wait_ms: int, load_ms: int, resident: Resident) -> bool:
-    if resident.for_ms < MIN_RESIDENT_LOADS * load_ms:
-        return False
-    return not resident.is_waited_for or wait_ms >= MAX_WAIT_LOADS * load_ms
+    has_had_its_time = resident.for_ms >= MIN_RESIDENT_LOADS * load_ms
+    if not resident.is_waited_for:
+        return has_had_its_time or not resident.is_answering
+    return has_had_its_time and wait_ms >= MAX_WAIT_LOADS * load_ms
 
 
 def bound_ms(load_ms: int, drain_ms: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -84,6 +84,7 @@ class Line:
         self._runs: Counter[str] = Counter()
         self._class_tags: dict[str, float] = dict.fromkeys(SHARES, 0.0)
         self._is_lifting = True
+        self._served: frozenset[str] | None = None
         self.clock = 0.0
         self.class_clock = 0.0
 
@@ -110,12 +111,24 @@ class Line:
     def held(self) -> set[Key]:
         return set(self._held)
 
+    def serve(self, models: Collection[str]) -> None:
+        """Which models have slots at all from now on; until it is said, all have.
+
+        Who only waits for another one is as idle as who has gone home: a question that is parked earns nothing.
+        """
+        before, now = self._served, frozenset(models)
+        for model, class_ in list(self._waiting):
+            if before is not None and model in now and model not in before:
+                for number in self._waiting[model, class_].flows:
+                    self._lift(number, self._flows[number], class_)
+        self._served = now
+
     def enqueue(self, entry: Entry) -> None:
         """Twice is once; what is held is not enqueued again."""
         if entry.key in self._entries or entry.key in self._held:
             return
         flow = self._flow(entry.flow)
-        self._lift(flow, entry.class_)
+        self._lift(entry.flow, flow, entry.class_)
         flow.weight = entry.weight
         queue = entry.model, entry.class_
         insort(flow.queues.setdefault(queue, []), (entry.seq, entry.key))
@@ -158,7 +171,7 @@ class Line:
             return
         self.withdraw(entry.key)
         flow = self._flow(entry.flow)
-        self._lift(flow, entry.class_)
+        self._lift(entry.flow, flow, entry.class_)
         flow.weight = entry.weight
         self._hold(entry, charged or 0)
         if charged is None:
@@ -208,6 +221,7 @@ class Line:
         twin._waiting = {queue: contenders.copy() for queue, contenders in self._waiting.items()}
         twin._waits, twin._runs = Counter(self._waits), Counter(self._runs)
         twin._class_tags = dict(self._class_tags)
+        twin._served = self._served
         twin.clock, twin.class_clock = self.clock, self.class_clock
         return twin
 
@@ -221,6 +235,7 @@ class Line:
             "classes": {class_: [tag, self._is_at_work(class_)] for class_, tag in self._class_tags.items()},
             "flows": {str(key): flow.tag for key, flow in self._flows.items()},
             "held": {key: held.charged for key, held in self._held.items()},
+            "served": None if self._served is None else sorted(self._served),
         }
 
     def rebuild(self, saved: Mapping[str, Any], held: Iterable[Entry], waiting: Iterable[Entry]) -> dict[Key, int]:
@@ -233,6 +248,8 @@ class Line:
                 self._class_tags[class_] = float(tag) if was_at_work else max(float(tag), self.class_clock)
         # Whom he knew is not lifted to the clock: he was at work, or has more to pay than that.
         self._flows = {int(key): _Flow(float(tag)) for key, tag in saved.get("flows", {}).items()}
+        served = saved.get("served")
+        self._served = None if served is None else frozenset(served)
         self._is_lifting = False
         charged = {str(key): int(amount) for key, amount in saved.get("held", {}).items()}
         for entry in held:
@@ -243,7 +260,11 @@ class Line:
         return charged
 
     def _is_at_work(self, class_: str) -> bool:
-        return bool(self._waits[class_] or self._runs[class_])
+        waits = any(each == class_ and self._is_served(model) for model, each in self._waiting)
+        return waits or self._runs[class_] > 0
+
+    def _is_served(self, model: str) -> bool:
+        return self._served is None or model in self._served
 
     def _flow(self, number: int) -> _Flow:
         flow = self._flows.get(number)
@@ -251,12 +272,15 @@ class Line:
             flow = self._flows[number] = _Flow(self.clock)
         return flow
 
-    def _lift(self, flow: _Flow, class_: str) -> None:
+    def _lift(self, number: int, flow: _Flow, class_: str) -> None:
         """Idleness earns nothing: neither a person nor a class."""
         if not self._is_lifting:
             return
-        if flow.is_idle:
-            flow.tag = max(flow.tag, self.clock)
+        is_idle = not flow.running and not any(self._is_served(model) for model, _class in flow.queues)
+        if is_idle and flow.tag < self.clock:
+            flow.tag = self.clock
+            for queue in flow.queues:
+                self._offer(number, flow, queue)
         if class_ in SHARES and not self._is_at_work(class_):
             self._class_tags[class_] = max(self._class_tags[class_], self.class_clock)
 

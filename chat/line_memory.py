@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,12 +26,15 @@ MARGIN: Final = timedelta(seconds=10)
 
 
 class LineMemory:
-    """One per leader. Its turns exclude each other; every method but `forget` reads the database."""
+    """One per leader. Its turns exclude each other and may wait for the database: never call it on an event loop, but
+    for `forget`. `held_back` are the deployments that got no work at the last turn, to make way for others."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._line = Line(running_per_flow=settings.RUNNING_PER_USER)
         self._reconciled_at: float | None = None
+        self._is_forgotten = True
+        self.held_back: frozenset[int] = frozenset()
 
     @contextmanager
     def turn(self) -> Iterator[Line]:
@@ -46,19 +50,19 @@ class LineMemory:
 
     def forget(self) -> None:
         """Somebody else leads: the next turn here begins with what he saved."""
-        with self._lock:
-            self._reconciled_at = None
+        self._is_forgotten = True
 
-    def save(self) -> None:
-        """For the next leader. Raises DatabaseError."""
+    def save(self, leader: uuid.UUID) -> None:
+        """For the next leader; nothing where there is one already. Raises DatabaseError."""
         with self._lock:
-            saved = self._line.save() if self._reconciled_at is not None else None
+            saved = None if self._is_forgotten else self._line.save()
         if saved is not None:
-            LineRow.objects.filter(name="site").update(tags=saved)
+            LineRow.objects.filter(name="site", leader=leader).update(tags=saved)
 
     def _catch_up(self) -> None:
         now = time.monotonic()
-        if self._reconciled_at is None:
+        if self._is_forgotten or self._reconciled_at is None:
+            self._is_forgotten = False
             self._line = waiting.read_line()
         elif now - self._reconciled_at > RECONCILE_SECONDS:
             self._reconcile()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -38,8 +38,11 @@ LOAD_SPREAD: Final = 0.3
 _read = msgspec.msgpack.Decoder(Place)
 
 
-def places_of(line: Line) -> dict[str, Place]:
-    """Of all that wait, from one reading of the tables. `line` is a copy, or nobody else may use it meanwhile."""
+def places_of(line: Line, held_back: Collection[int] = ()) -> dict[str, Place]:
+    """Of all that wait, from one reading of the tables. `line` is a copy, or nobody else may use it meanwhile.
+
+    Deployments that are held back make way for others: nobody is told a time by their slots.
+    """
     if not len(line):
         return {}
     models = line.models
@@ -47,7 +50,8 @@ def places_of(line: Line) -> dict[str, Place]:
     cold = [model for model in models if model not in warm]
     look = outlook.look() if cold else None
     reasons = {model: cold_models.why(model, look) for model in cold} if look else {}
-    found = forecast.forecast(line, _slots(line, warm, reasons), _serving(models).of)
+    reasons |= {model: _makes_way(rows) for model, rows in warm.items() if all(row.pk in held_back for row in rows)}
+    found = forecast.forecast(line, _slots(line, warm, reasons, held_back), _serving(models).of)
     return _told(line, found, reasons, timezone.now())
 
 
@@ -68,7 +72,7 @@ def told_places() -> dict[str, Place]:
     return {key: _read.decode(told) for key, told in board.read_all(BOARD).items()}
 
 
-def newcomers(line: Line) -> dict[str, Place]:
+def newcomers(line: Line, held_back: Collection[int] = ()) -> dict[str, Place]:
     """Where somebody who has not asked yet would stand, by model: under the key `for_newcomer(model)`.
 
     `line` is used up. Of the models that are warm, for a question of ordinary length.
@@ -83,7 +87,7 @@ def newcomers(line: Line) -> dict[str, Place]:
         rate = serving.rates.get(model, estimating.NO_RATE)
         cost = max(1, rate.gpu_ms(prompt_tokens=0, output_tokens=tokens))
         line.enqueue(Entry(for_newcomer(model), -number, model, cost=cost, seq=sys.maxsize))
-    found = forecast.forecast(line, _slots(line, warm, {}), serving.of)
+    found = forecast.forecast(line, _slots(line, warm, {}, held_back), serving.of)
     at = timezone.now().timestamp() * 1000
     wanted = {for_newcomer(model) for model in warm}
     return {
@@ -97,16 +101,20 @@ def for_newcomer(model_key: str) -> str:
     return f"{NEWCOMER}{model_key}"
 
 
-def tell(before: Mapping[str, Place], now: Mapping[str, Place]) -> dict[str, Place]:
-    """Writes the board; returns those of which their readers have to hear: small changes of a time are none."""
+def tell(before: Mapping[str, Place], now: Mapping[str, Place], *, is_whole: bool = False) -> dict[str, Place]:
+    """Writes the board, all of it where `is_whole`: Redis may have forgotten it.
+
+    Returns those of which their readers have to hear: small changes of a time are none.
+    """
     now = {key: _overtaken(before.get(key), place) for key, place in now.items()}
     news = {key: place for key, place in now.items() if not _is_as_told(before.get(key), place)}
     if not before:  # what an earlier leader wrote
         board.clear(BOARD)
     gone = before.keys() - now.keys()
+    written = now if is_whole else news
     board.write(
         BOARD,
-        {key: msgspec.msgpack.encode(place) for key, place in news.items()},
+        {key: msgspec.msgpack.encode(place) for key, place in written.items()},
         gone=gone,
         keep_seconds=BOARD_SECONDS,
     )
@@ -148,7 +156,9 @@ def _serving(models: Iterable[str]) -> _Serving:
     return _Serving(found, spreads)
 
 
-def _slots(line: Line, warm: Mapping[str, list[Deployment]], reasons: Mapping[str, Why]) -> dict[str, list[Slot]]:
+def _slots(
+    line: Line, warm: Mapping[str, list[Deployment]], reasons: Mapping[str, Why], held_back: Collection[int]
+) -> dict[str, list[Slot]]:
     """Slots of warm models, with what holds them, and those of models that are loading."""
     serving, now = _serving(warm), timezone.now()
     leases: dict[int, list[SlotLease]] = {}
@@ -157,6 +167,8 @@ def _slots(line: Line, warm: Mapping[str, list[Deployment]], reasons: Mapping[st
     found: dict[str, list[Slot]] = {}
     for model, rows in warm.items():
         for row in rows:
+            if row.pk in held_back:
+                continue
             held = [_held(line, lease, serving, now) for lease in leases.get(row.pk, [])]
             found.setdefault(model, []).extend([*held, *[Slot()] * max(0, row.slots - len(held))])
     for model, why in reasons.items():
@@ -164,6 +176,11 @@ def _slots(line: Line, warm: Mapping[str, list[Deployment]], reasons: Mapping[st
             ms = why.seconds * 1000 if why.seconds is not None else UNSEEN_LOAD_MS
             found[model] = [Slot(ms, ms * LOAD_SPREAD)] * _slots_when_loaded(model)
     return found
+
+
+def _makes_way(rows: Sequence[Deployment]) -> Why:
+    model = rows[0].artifact.model
+    return Why("makes_way", key=model.key, model=model.name)
 
 
 def _held(line: Line, lease: SlotLease, serving: _Serving, now: datetime) -> Slot:

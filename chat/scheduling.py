@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q
@@ -19,8 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import quota, rollup
-from chat import bells, collation, errors, places, placing, queue, ready_wishes, reaping, settlement, stranded
-from chat.collation import Resident, Wanted
+from chat import bells, errors, making_way, places, placing, queue, ready_wishes, reaping, settlement, stranded
 from chat.database import in_database, on_lease_thread
 from chat.line import Line
 from chat.line_memory import LineMemory
@@ -29,8 +28,7 @@ from chat.models import Line as LineRow
 from chat.purging import purge
 from live import doorbell
 from models_admin.engines import fleet, rates
-from models_admin.loads import outlook, probing, warm_sweep
-from models_admin.loads.outlook import Verdict
+from models_admin.loads import probing, warm_sweep
 from models_admin.models import Deployment
 from models_admin.pulls import deleting, pulling
 
@@ -103,30 +101,36 @@ class Leader:
 
     async def _show(self) -> None:
         """Tell who waits how many are ahead, until when and why, when it changed, at most twice a second."""
+        written_at = 0.0
         while True:
             await asyncio.sleep(VIEW_SECONDS)
             if not self.is_leading:
                 self._shown = {}
                 continue
+            is_due = time.monotonic() - written_at > SAVE_SECONDS
             try:
-                now = await in_database(places_and_newcomers, self._memory.copy())
-                news = await asyncio.to_thread(places.tell, self._shown, now)
-                self._shown = {key: news.get(key) or self._shown[key] for key in now}
-                if news:
-                    told = {key: place for key, place in news.items() if not key.startswith(places.NEWCOMER)}
-                    await asyncio.to_thread(doorbell.ring, bells.places(told))
-                    await in_database(places.keep_first_told, told)
+                await self._tell(is_whole=is_due)
             except DatabaseError as error:
                 log.warning("nobody told of his place: %s", error)
             except Exception:  # as in `_lead`
                 log.exception("nobody told of his place")
+            written_at = time.monotonic() if is_due else written_at
+
+    async def _tell(self, *, is_whole: bool) -> None:
+        now = await in_database(places_and_newcomers, self._memory)
+        news = await asyncio.to_thread(places.tell, self._shown, now, is_whole=is_whole)
+        self._shown = {key: news.get(key) or self._shown[key] for key in now}
+        told = {key: place for key, place in news.items() if not key.startswith(places.NEWCOMER)}
+        if told:
+            await asyncio.to_thread(doorbell.ring, bells.places(told))
+            await in_database(places.keep_first_told, told)
 
     async def _save(self) -> None:
         while True:
             await asyncio.sleep(SAVE_SECONDS)
             if self.is_leading:
                 with contextlib.suppress(DatabaseError):
-                    await in_database(self._memory.save)
+                    await in_database(self._memory.save, self.id)
 
     async def _sweep(self) -> None:
         """After a gap of our own (suspended, no database) others look silent who are not: then nobody is reaped."""
@@ -161,9 +165,12 @@ class Leader:
             await asyncio.sleep(probing.PROBE_SECONDS if self.is_leading else FOLLOWING_SECONDS)
 
 
-def places_and_newcomers(line: Line) -> dict[str, bells.Place]:
+def places_and_newcomers(memory: LineMemory) -> dict[str, bells.Place]:
     """What the board shows; nothing where nobody waits."""
-    return {**places.newcomers(line.copy()), **places.places_of(line)} if len(line) else {}
+    line, held_back = memory.copy(), memory.held_back
+    if not len(line):
+        return {}
+    return {**places.newcomers(line.copy(), held_back), **places.places_of(line, held_back)}
 
 
 def hold_lease(leader: uuid.UUID) -> bool:
@@ -182,18 +189,20 @@ def give_up_lease(leader: uuid.UUID) -> None:
 
 def release_what_can_run(memory: LineMemory | None = None) -> int:
     """Fill free slots from the line; returns how many were released."""
-    with (memory or LineMemory()).turn() as line:
+    memory = memory or LineMemory()
+    with memory.turn() as line:
         if not len(line):
             return 0
-        in_use, held_back = fleet.slots_in_use(), _held_back(line)
-        return sum(_release_of(line, model, in_use, held_back) for model in line.models)
+        warm = {model: rows for model in line.models if (rows := fleet.warm_deployments(model))}
+        line.serve(warm)
+        memory.held_back = making_way.load_what_may(line, [model for model in line.models if model not in warm])
+        in_use = fleet.slots_in_use()
+        return sum(_release_of(line, model, rows, in_use, memory.held_back) for model, rows in warm.items())
 
 
-def _release_of(line: Line, model: str, in_use: dict[int, int], held_back: set[int]) -> int:
-    warm = fleet.warm_deployments(model)
-    if not warm:
-        warm_sweep.on_demand(model)
-        return 0
+def _release_of(
+    line: Line, model: str, warm: list[Deployment], in_use: dict[int, int], held_back: frozenset[int]
+) -> int:
     deployments = {row.pk: row for row in warm if row.pk not in held_back}
     choice = placing.choose(line, model, placing.replicas(list(deployments.values()), in_use))
     for key in choice.forbidden:
@@ -202,30 +211,6 @@ def _release_of(line: Line, model: str, in_use: dict[int, int], held_back: set[i
         settlement.end_unstarted(key, State.FAILED, reason.code)
         line.finish(str(key), 0)
     return sum(release(keys, deployments[each], line) for each, keys in choice.chosen.items())
-
-
-def _held_back(line: Line) -> set[int]:
-    """Deployments that get no more work, because others have waited for their room for long enough."""
-    cold = [model for model in line.models if not fleet.warm_deployments(model)]
-    if not cold:
-        return set()
-    look, now, wanted = outlook.look(), timezone.now(), set(line.models)
-    found: set[int] = set()
-    for model in cold:
-        best = look.for_model(model)
-        if best is None or best.verdict is not Verdict.IN_USE:
-            continue
-        oldest = min(entry.seq for entry in line if entry.model == model) / 1e6
-        wish = Wanted(round((now.timestamp() - oldest) * 1000), best.deployment.load_ms)
-        rows = look.in_the_way(best.deployment)
-        residents = [_resident(row, now, row.artifact.model.key in wanted) for row in rows]
-        if residents and collation.makes_way(wish, residents):
-            found |= {row.pk for row in rows}
-    return found
-
-
-def _resident(row: Deployment, now: datetime, is_waited_for: bool) -> Resident:
-    return Resident(row.pk, round((now - row.state_since).total_seconds() * 1000), is_waited_for)
 
 
 def release(chosen: list[uuid.UUID], deployment: Deployment, line: Line) -> int:

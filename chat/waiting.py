@@ -23,15 +23,19 @@ State = Generation.State
 WAITING: Final = "chat_generation.state = 'waiting'"
 HELD: Final = "chat_generation.state IN ('released', 'running')"
 CHUNK: Final = 500
+CLOUD_MS_PER_TOKEN: Final = 1
 COLUMNS: Final = (
-    "pk", "user_id", "model_key", "state", "queue_class", "estimate_gpu_ms", "gpu_ms", "user__main_group__weight",
-    "created_at",
+    "pk", "user_id", "model_key", "state", "queue_class", "estimate_gpu_ms", "estimate_tokens", "gpu_ms", "decode_us",
+    "thinking_tokens", "answer_tokens", "user__main_group__weight", "created_at",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Live:
-    """A generation as the line sees it. `gpu_ms`: charged so far, by the runner's last checkpoint or the end."""
+    """A generation as the line sees it. `gpu_ms`: charged so far, by the runner's last checkpoint or the end.
+
+    A cloud takes no time of a card, but its places are shared too: the line counts its tokens.
+    """
 
     entry: Entry
     state: str
@@ -69,8 +73,10 @@ def of(keys: Collection[str]) -> Iterator[Live]:
 
 def _read(rows: QuerySet[Generation]) -> Iterator[Live]:
     found = rows.order_by("created_at", "pk").values_list(*COLUMNS)
-    for pk, user, model, state, class_, estimate, gpu_ms, weight, created_at in found.iterator(chunk_size=2_000):
+    for row in found.iterator(chunk_size=2_000):
+        pk, user, model, state, class_, estimate, tokens, gpu_ms, decode_us, thinking, answer, weight, created_at = row
         seq = round(created_at.timestamp() * 1e6)
-        # A group of weight 0 would never be served.
-        entry = Entry(str(pk), user, model, class_, max(1, estimate), max(1, weight or ORDINARY_WEIGHT), seq)
-        yield Live(entry, state, gpu_ms)
+        cost = estimate or tokens * CLOUD_MS_PER_TOKEN
+        weight = ORDINARY_WEIGHT if weight is None else max(1, weight)  # of 0 it would never be served
+        entry = Entry(str(pk), user, model, class_, max(1, cost), weight, seq)
+        yield Live(entry, state, gpu_ms if decode_us else (thinking + answer) * CLOUD_MS_PER_TOKEN)

@@ -116,6 +116,10 @@ def _stages() -> dict[str, str]:
         "waiting.next": _("All places at this model are taken. Yours starts as soon as one is free."),
         "waiting.your_cap": _("Your other questions are being answered first."),
         "waiting.overtaken": _("You moved to place {place}: others used less of the box."),
+        "waiting.makes_way": _(
+            "{model} answers what it has begun and makes room for a model that was waited for longer; then it is loaded"
+            " again."
+        ),
         "waiting.no_runner": _("No runner is at work right now. The question is kept and starts when one is back."),
         "waiting.no_engine": _("The engine does not answer. The question is kept and starts when it is back."),
         **_cold(),

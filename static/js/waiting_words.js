@@ -8,7 +8,7 @@
 /** @typedef {{place: string, time: string, why: string, percent: number | null, bell: {key: string, name: string} | null, pulls: string}} Card `pulls` is where a pull can be helped on, for who may */
 
 /** Waiting for a place, not for a model: there is nothing to be told of. */
-const WARM = ["ahead", "next", "your_cap", "overtaken", "no_runner"];
+const WARM = ["ahead", "next", "your_cap", "overtaken", "makes_way", "no_runner"];
 /** Waiting for files that nobody brings by himself. */
 const WITHOUT_FILES = ["pull_paused", "not_pulled", "pull_failed"];
 /** Here `until` is the end of a pin, elsewhere that of the waiting. */

@@ -23,6 +23,8 @@ class LineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.line = Line(running_per_flow=CAP)
+        self.served = {"32b", "70b"}
+        self.line.serve(self.served)
         self.waiting: list[Entry] = []
         self.held: dict[str, tuple[Entry, int]] = {}
         self.tags: dict[int, float] = dict.fromkeys(WEIGHTS, 0.0)
@@ -35,11 +37,7 @@ class LineMachine(RuleBasedStateMachine):
     def enqueue(self, flow: int, model: str, class_: str, cost: int, twice: bool) -> None:
         self.count += 1
         entry = Entry(f"{self.count:04}", flow, model, class_, cost, WEIGHTS[flow], self.count)
-        there = [*self.waiting, *(held for held, _ in self.held.values())]
-        if not any(each.flow == flow for each in there):
-            self.tags[flow] = max(self.tags[flow], self.clock)
-        if class_ in SHARES and not any(each.class_ == class_ for each in there):
-            self.class_tags[class_] = max(self.class_tags[class_], self.class_clock)
+        self.lift(flow, class_)
         for _ in range(1 + twice):
             self.line.enqueue(entry)
         self.waiting.append(entry)
@@ -83,11 +81,7 @@ class LineMachine(RuleBasedStateMachine):
             key = data.draw(st.sampled_from(sorted(self.held)))
             entry, charged = self.held.pop(key)
             self.charge_to(entry, -charged)
-            there = [*self.waiting, *(held for held, _ in self.held.values())]
-            if not any(each.flow == entry.flow for each in there):
-                self.tags[entry.flow] = max(self.tags[entry.flow], self.clock)
-            if entry.class_ in SHARES and not any(each.class_ == entry.class_ for each in there):
-                self.class_tags[entry.class_] = max(self.class_tags[entry.class_], self.class_clock)
+            self.lift(entry.flow, entry.class_)
             self.line.give_back(key)
             self.waiting.append(entry)
 
@@ -105,6 +99,21 @@ class LineMachine(RuleBasedStateMachine):
         held = [entry for entry, _ in self.held.values()]
         assert line.rebuild(json.loads(json.dumps(self.line.save())), held, self.waiting) == {}
         self.line = line
+
+    @rule(models=st.sets(MODELS))
+    def models_come_and_go(self, models: set[str]) -> None:
+        """Who only waited for a model that had no slots was idle until now."""
+        self.line.serve(models)
+        for entry in [each for each in self.waiting if each.model in models - self.served]:
+            self.lift(entry.flow, entry.class_)
+        self.served = models
+
+    def lift(self, flow: int, class_: str) -> None:
+        at_work = [e for e in self.waiting if e.model in self.served] + [held for held, _ in self.held.values()]
+        if not any(each.flow == flow for each in at_work):
+            self.tags[flow] = max(self.tags[flow], self.clock)
+        if class_ in SHARES and not any(each.class_ == class_ for each in at_work):
+            self.class_tags[class_] = max(self.class_tags[class_], self.class_clock)
 
     def charge_to(self, entry: Entry, amount: int) -> None:
         self.tags[entry.flow] += amount * 100 / entry.weight

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -96,7 +97,10 @@ def test_the_next_leader_goes_on_where_the_last_one_stopped(person: User, bob: U
     generation.submit(bob, ask())
     with last.turn() as line:
         before = line.pick("known")
-    last.save()
+    leader = uuid.uuid4()
+    assert scheduling.hold_lease(leader)
+    last.save(leader)
+    LineMemory().save(uuid.uuid4())
     with LineMemory().turn() as line:
         assert line.pick("known") == before
         assert line.held == {str(pk) for pk in Generation.objects.filter(state="released").values_list("pk", flat=True)}
