@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
-from chat import places
+from chat import places, waiting
 from chat.bells import Place, Why
 from chat.pace import Waiting
 from models_admin.models import CatalogueModel
@@ -65,7 +65,8 @@ def queues(reader: User, line: Sequence[Waiting]) -> list[Queue]:
     """The model that most wait for first; `line` is all that waits, oldest first."""
     if not line:
         return []
-    told = places.told_places()
+    # Without a leader nobody has reckoned them yet.
+    told = places.told_places() or places.places_of(waiting.read_line())
     shown = CatalogueModel.objects.filter(key__in={each.model for each in line})
     names = {model.key: model.name for model in shown if model.is_visible or reader.is_staff}
     people = _people(reader, line)
