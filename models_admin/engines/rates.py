@@ -46,10 +46,13 @@ def of(deployment: Deployment) -> Rate:
 
 
 def of_model(model_key: str) -> Rate | None:
-    """Of the deployment that would take an answer now: a warm one before a cold one. None where there is none."""
-    rows = Deployment.objects.filter(artifact__model__key=model_key).select_related("engine", "launch").order_by("pk")
-    best = min(rows, key=lambda row: row.state != Deployment.State.WARM, default=None)
-    return of(best) if best else None
+    """Of the dearest deployment that could take an answer now, warm ones before cold ones. None where there is none.
+
+    The dearest: where a cloud serves it too, what is put aside has to do for a card of our own.
+    """
+    rows = list(Deployment.objects.filter(artifact__model__key=model_key).select_related("engine", "launch"))
+    warm = [row for row in rows if row.state == Deployment.State.WARM]
+    return max((of(row) for row in warm or rows), key=lambda rate: rate.decode_us, default=None)
 
 
 def _shared(deployment: Deployment, prefill_us: int, decode_us: int, *, is_measured: bool = True) -> Rate:

@@ -11,12 +11,12 @@ from django.test import override_settings
 from django.utils import timezone
 
 from accounts.models import Group, User
-from chat import errors, generation, places, scheduling, settlement, waiting
+from chat import errors, estimating, generation, places, scheduling, settlement, waiting
 from chat.generation import Ask
 from chat.line_memory import LineMemory
 from chat.models import Generation, LengthSeen
 from chat.settlement import Outcome
-from models_admin.models import Artifact, CatalogueModel, Deployment, RateCard, Worker
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, RateCard, Worker
 
 Make = Callable[..., Ask]
 WHOLE = Outcome(
@@ -153,3 +153,13 @@ def test_the_first_range_that_was_told_is_kept(person: User, ask: Make, deployme
     row = Generation.objects.get(pk=made.generation)
     assert row.told_low_ms is not None and row.told_high_ms is not None
     assert row.told_low_ms < 5_000 < row.told_high_ms < 9_000
+
+
+def test_a_model_of_card_and_cloud_is_estimated_for_the_card(person: User, ask: Make, deployment: Deployment) -> None:
+    """Else nothing would be put aside, and no limit on GPU time would ever hold."""
+    cloud = Engine.objects.create(host=deployment.engine.host, kind="deepseek", base_url="http://c", is_cloud=True)
+    Deployment.objects.create(engine=cloud, artifact=deployment.artifact, context_tokens=2048, slots=9)
+    Deployment.objects.filter(pk=deployment.pk).update(state="stopped")
+    assert estimating.estimate(person, "known", think="auto", prompt_tokens=10).gpu_ms == 0
+    Deployment.objects.filter(pk=deployment.pk).update(state="warm")
+    assert estimating.estimate(person, "known", think="auto", prompt_tokens=10).gpu_ms == 2_500
