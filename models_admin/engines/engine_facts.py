@@ -25,6 +25,7 @@ FRESH_SECONDS = 120
 # What stands where a version or a file's name belongs is kept with every look, and drawn in the admin.
 MAX_WORDS = 200
 MAX_BALANCES = 10
+MOST_SERVED = 50
 
 
 class SeenModel(msgspec.Struct, frozen=True):
@@ -41,7 +42,10 @@ class SeenModel(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What one look at an engine brought; stored as JSON in `Engine.facts`."""
+    """What one look at an engine brought; stored as JSON in `Engine.facts`.
+
+    `served` names what it could answer for, asked only while nothing of it is deployed.
+    """
 
     version: str = ""
     slots: int | None = None
@@ -51,6 +55,7 @@ class Facts(msgspec.Struct, frozen=True):
     is_in_credit: bool = True
     balances: tuple[Balance, ...] = ()
     models: tuple[SeenModel, ...] = ()
+    served: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ async def read(driver: Driver, names: list[str]) -> Facts:
     """One look at an engine; `names` are the models deployed on it. Raises BackendError."""
     told = await driver.facts()
     loaded = {row.name: row for row in await driver.loaded()}
+    served = () if names else tuple(row.name[:MAX_WORDS] for row in await driver.models())[:MOST_SERVED]
     models = [seen for name in names if (seen := await _seen(driver, name, loaded.get(name)))]
     return Facts(
         told.build[:MAX_WORDS],
@@ -74,6 +80,7 @@ async def read(driver: Driver, names: list[str]) -> Facts:
         told.is_in_credit,
         told.balances[:MAX_BALANCES],
         tuple(models),
+        served,
     )
 
 

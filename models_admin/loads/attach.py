@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from django.db import transaction
@@ -14,7 +15,7 @@ from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.drivers import DRIVERS, open_driver
 from models_admin.backends.facts import EngineFacts
 from models_admin.backends.llama_cpp import names_of
-from models_admin.engines import engine_address, fleet, secrets
+from models_admin.engines import engine_address, engine_facts, fleet, secrets
 from models_admin.engines.fleet import DEMO_MODEL
 from models_admin.family import catalogue, prices
 from models_admin.loads.probing import state_by_health
@@ -78,6 +79,21 @@ def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
         if engine.kind == Engine.Kind.DEEPSEEK:
             prices.add_known(engine.kind)
     return Attached(deployment, warnings)
+
+
+def attach_served(engine: Engine, names: Iterable[str]) -> list[Deployment]:
+    """Deploy what the engine said that it serves, from its last word: nothing is asked. Raises AttachError."""
+    told = engine_facts.stored(engine) or engine_facts.Facts()
+    health = Health(engine_facts.is_fresh(engine))
+    facts = EngineFacts(slots=told.slots, context_tokens=told.context_tokens)
+    with transaction.atomic():
+        return [_attach_one(engine, name, health, facts) for name in names if name in told.served]
+
+
+def _attach_one(engine: Engine, name: str, health: Health, facts: EngineFacts) -> Deployment:
+    wish = Attachment(engine.base_url, engine.kind, full_name(engine.kind, name), is_cloud=engine.is_cloud)
+    _keep_apart(wish, engine.base_url)
+    return _store_deployment(engine, wish, health, facts)
 
 
 def full_name(kind: str, model: str) -> str:

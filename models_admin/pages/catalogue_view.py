@@ -188,7 +188,9 @@ def gigabytes(size: int) -> str:
 
 
 def gibibytes(size: int) -> str:
-    """2^30 bytes, as memory counts: a card sold as 24 GB has 24 GiB."""
+    """2^30 bytes, as memory counts: a card sold as 24 GB has 24 GiB; what is small in 2^20."""
+    if 0 < size < memory_fit.GIB // 20:
+        return f"{formats.number_format(round(size / 2**20))} MiB"
     gib = size / memory_fit.GIB
     places = 1 if gib < 100 else 0
     return f"{formats.number_format(round(gib, places), decimal_pos=places)} GiB"

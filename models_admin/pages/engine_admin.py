@@ -7,9 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import formats, timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
@@ -18,12 +21,15 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
 
 from models_admin.engines import engine_address, engine_facts, secrets
 from models_admin.family.sentences import listed
+from models_admin.loads.attach import AttachError
 from models_admin.models import Engine
-from models_admin.pages import host_view, memory_words
+from models_admin.pages import host_view, memory_words, served_models
 
+TEMPLATES = "admin/models_admin/engine"
 SHOWN_CHANGES = 20
 _DIGEST = re.compile(r"[0-9a-f]{40,}")
 
@@ -44,9 +50,7 @@ class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
         label=_("Address"),
         max_length=300,
         widget=forms.TextInput(attrs={"class": "vTextField", "spellcheck": "false"}),
-        help_text=_(
-            "An engine alone brings no model: bin/manage attach_engine URL --kind … --model … adds both in one step."
-        ),
+        help_text=_("Such as http://10.0.0.5:11434. Once it has answered, its models are chosen on its page."),
     )
 
     class Meta:
@@ -68,6 +72,7 @@ class EngineForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(Engine)
 class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = EngineForm
+    change_form_template = f"{TEMPLATES}/change_form.html"
     list_display = ("base_url", "what", "now", "last_change", "has_key", "is_cloud")
     list_filter = ("kind", "host", "is_cloud")
     list_select_related = ("host",)
@@ -149,6 +154,48 @@ class EngineAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             for row in engine.changes.all()[:SHOWN_CHANGES]
         )  # fmt: skip
         return format_html_join("", "<p>{}: {}<br>{} → {}</p>", rows) or gettext("none")
+
+    def get_urls(self) -> list[URLPattern]:
+        door = self.admin_site.admin_view
+        own = [
+            path("<int:pk>/live/", door(self.live), name="models_admin_engine_live"),
+            path("<int:pk>/attach/", door(require_POST(self.attach)), name="models_admin_engine_attach"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        known = {"offer": served_models.of(row, request.user)} if row else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **known})
+
+    def response_add(self, request: HttpRequest, obj: Engine, post_url_continue: str | None = None) -> HttpResponse:
+        """On to its own page, where its models are chosen."""
+        if "_addanother" in request.POST or "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        return HttpResponseRedirect(reverse("admin:models_admin_engine_change", args=[obj.pk]))
+
+    def live(self, request: HttpRequest, pk: int) -> HttpResponse:
+        row = self._seen(request, pk)
+        return TemplateResponse(request, f"{TEMPLATES}/_served.html", {"offer": served_models.of(row, request.user)})
+
+    def attach(self, request: HttpRequest, pk: int) -> HttpResponse:
+        row = self._seen(request, pk)
+        try:
+            made = served_models.attach_all(row, request.POST.getlist("model"), person=request.user)
+        except AttachError as error:
+            self.message_user(request, str(error), messages.WARNING)
+        else:
+            words = ngettext("%(count)d model is attached.", "%(count)d models are attached.", made)
+            self.message_user(request, words % {"count": made}, messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:models_admin_engine_change", args=[pk]))
+
+    def _seen(self, request: HttpRequest, pk: int) -> Engine:
+        row: Engine | None = self.get_object(request, str(pk))
+        if row is None or not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return row
 
     @method_decorator(sensitive_post_parameters("new_key"))
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

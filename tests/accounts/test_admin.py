@@ -304,7 +304,3 @@ def test_the_deepseek_api_is_a_cloud_whatever_the_box_says(admin: Client) -> Non
     fields = {"host": fleet.local_host().pk, "kind": "deepseek", "base_url": "https://api.example"}
     admin.post("/admin/models_admin/engine/add/", fields)
     assert Engine.objects.get().is_cloud
-
-
-def test_adding_an_engine_names_the_command_that_brings_a_model_too(admin: Client) -> None:
-    assert "bin/manage attach_engine URL" in admin.get("/admin/models_admin/engine/add/").content.decode()

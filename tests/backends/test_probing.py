@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
-from django.test import Client
+from django.test import AsyncClient, Client
 
+from accounts.models import User
 from models_admin.engines import fleet
 from models_admin.loads import probing
 from models_admin.models import Deployment, Engine
@@ -64,6 +65,20 @@ async def test_an_engine_attached_while_silent_is_warm_once_it_answers(
         assert (await state(), await health_says_model()) == ("warm", True)
 
 
+async def test_an_engine_added_by_its_address_offers_its_models_once_it_has_answered(tmp_path: Path) -> None:
+    with running_engines.scripted(tmp_path) as engine:
+        admin = await sync_to_async(_admin)()
+        fields = {"host": (await sync_to_async(fleet.local_host)()).pk, "kind": engine.endpoint.kind}
+        key = {"base_url": engine.endpoint.base_url, "new_key": engine.endpoint.key}
+        page = (await admin.post("/admin/models_admin/engine/add/", fields | key)).headers["location"]
+        assert "It is being asked what it serves." in (await admin.get(page)).content.decode()
+        await probing.Prober(in_database).probe()
+        assert f'name="model" value="{engine.model}"' in (await admin.get(page)).content.decode()
+        attach_to = page.replace("/change/", "/attach/")
+        told = await admin.post(attach_to, {"model": [engine.model, "never offered"]}, follow=True)
+        assert "1 model is attached." in told.content.decode() and await state() == "warm"
+
+
 async def test_what_an_admin_put_aside_stays_there(tmp_path: Path) -> None:
     with running_engines.scripted(tmp_path) as engine:
         await attach(engine.endpoint.base_url, engine)
@@ -78,6 +93,12 @@ async def test_an_engine_whose_key_cannot_be_read_is_not_warm(tmp_path: Path, se
         settings.SECRET_KEY = "another one than the key was stored with"
         await probing.Prober(in_database).probe()
         assert await state() == "failed"
+
+
+def _admin() -> AsyncClient:
+    client = AsyncClient()
+    client.force_login(User.objects.create_superuser("root"), backend="django.contrib.auth.backends.ModelBackend")
+    return client
 
 
 def _key_file(folder: Path) -> Path:
