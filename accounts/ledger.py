@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Max, Sum
 
 from accounts.models import LedgerEntry
 
@@ -53,3 +55,19 @@ def record(use: Use) -> None:
             with connection.cursor() as cursor:  # held until the commit: the roll-up waits for ids that are under way
                 cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [BARRIER])
         LedgerEntry.objects.bulk_create([LedgerEntry(**asdict(use))], ignore_conflicts=True)
+
+
+@dataclass(frozen=True)
+class Booked:
+    """What several lines say together: money in millionths, and when the last was written."""
+
+    cost_micro: int = 0
+    at: datetime | None = None
+
+
+def booked(keys: Sequence[str]) -> Booked:
+    """Of the lines with these keys."""
+    if not keys:
+        return Booked()
+    found = LedgerEntry.objects.filter(key__in=keys).aggregate(cost=Sum("cost_micro"), at=Max("at"))
+    return Booked(found["cost"] or 0, found["at"])

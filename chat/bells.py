@@ -70,6 +70,11 @@ def live(news: list[list[object]]) -> Bell:
     return LIVE, msgspec.msgpack.encode(news)
 
 
+def stage(generation: str, attempt: int, stage: str) -> Bell:
+    """For followers: what is done for it now."""
+    return live([[generation, attempt, 0, 0, STAGE, stage, 0]])
+
+
 def ended(generation_id: uuid.UUID) -> Bell:
     """For followers: the end is in the database."""
     return live([[str(generation_id), 0, 0, 0, ENDED, "", 0]])

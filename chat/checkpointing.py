@@ -52,7 +52,7 @@ def row_of(live: Live) -> Checkpoint:
         len(live.log.entries),
         live.log.tokens(THINKING),
         live.log.tokens(ANSWER),
-        live.work.gpu_ms + live.work.decode_us * (live.log.tokens(THINKING) + live.log.tokens(ANSWER)) // 1000,
+        live.work.gpu_ms + live.work.decode_us * (live.thinking_tokens + live.answer_tokens) // 1000,
         live.first_token is not None,
     )
 

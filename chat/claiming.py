@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from django.db import transaction
@@ -11,9 +11,11 @@ from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
 from accounts import rights
-from chat import errors, history, settlement
+from chat import carrying_on, errors, history, settlement, thinking_end
 from chat.models import Generation, Message
+from chat.stream_log import Written
 from models_admin.backends import base
+from models_admin.backends.capabilities import continuing
 from models_admin.loads.probing import endpoint_of
 from models_admin.models import Deployment
 
@@ -22,7 +24,10 @@ State = Generation.State
 
 @dataclass(frozen=True)
 class Work:
-    """What a claim hands out. `gpu_ms` was charged for earlier attempts, `decode_us` is what a token costs now."""
+    """What a claim hands out. `before` was written and `gpu_ms` charged by earlier attempts.
+
+    `decode_us` is what a token costs now, `thinking_budget` in tokens.
+    """
 
     generation_id: uuid.UUID
     attempt: int
@@ -36,6 +41,9 @@ class Work:
     has_failed: bool = False  # its deployment, the last time
     gpu_ms: int = 0
     decode_us: int = 0
+    before: Written = field(default_factory=Written)
+    thinking_budget: int | None = None
+    can_end_thinking: bool = False
 
 
 class KeptAtHome(Exception):
@@ -74,23 +82,34 @@ def _work(generation_id: uuid.UUID) -> Work:
         raise KeptAtHome(errors.LocalOnly.code)
     if deployment.engine.is_cloud and not rights.may_use_cloud(row.user):
         raise KeptAtHome(errors.CloudNotAllowed.code)
+    before = _before(row, answer)
     return Work(
         generation_id,
         row.attempt,
         answer.pk,
         deployment.engine_id,
         endpoint_of(deployment.engine),
-        _request(row, answer, deployment),
+        _request(row, answer, deployment, before),
         deployment.tokens_per_second,
         deployment.engine.is_cloud,
         deployment.pk,
         has_failed=deployment.failures > 0,
         gpu_ms=row.gpu_ms,
         decode_us=row.decode_us,
+        before=before,
+        thinking_budget=thinking_end.budget(row, deployment.artifact.model),
+        can_end_thinking=thinking_end.ABILITY in continuing(deployment.engine.kind, deployment.artifact.ref),
     )
 
 
-def _request(row: Generation, answer: Message, deployment: Deployment) -> base.ChatRequest:
+def _before(row: Generation, answer: Message) -> Written:
+    """What is there already. A wish that goes on with an older one's answer counts its own tokens only."""
+    return Written(
+        answer.thinking[: row.thinking_from], answer.text[: row.text_from], row.thinking_tokens, row.answer_tokens
+    )
+
+
+def _request(row: Generation, answer: Message, deployment: Deployment, before: Written) -> base.ChatRequest:
     """Earlier turns without their thinking, up to the question; an empty answer of a failed turn is left out."""
     path = history.path_to(answer.conversation, answer.parent_id)
     turns = tuple(base.ChatMessage(cast(base.Role, m.role), m.text) for m in path if m.text)
@@ -99,7 +118,7 @@ def _request(row: Generation, answer: Message, deployment: Deployment) -> base.C
     return base.ChatRequest(
         model=deployment.artifact.ref,
         messages=turns,
-        max_tokens=options.get("max_tokens"),
+        max_tokens=left_of(options.get("max_tokens"), before.thinking_tokens + before.answer_tokens),
         temperature=options.get("temperature", model.temperature),
         top_p=options.get("top_p", model.top_p),
         seed=options.get("seed"),
@@ -107,9 +126,15 @@ def _request(row: Generation, answer: Message, deployment: Deployment) -> base.C
         think=options.get("think", "auto"),
         effort=options.get("effort"),
         response_format=None if schema is None else base.JsonFormat(schema),
+        prefix=carrying_on.prefix(before.thinking, before.answer),
         context_tokens=deployment.context_tokens,
         end_user=pseudonym(row.user_id) if deployment.engine.is_cloud else "",
     )
+
+
+def left_of(max_tokens: int | None, written: int) -> int | None:
+    """A limit is that of the whole answer; where it is just used up, one token more says so."""
+    return None if max_tokens is None else max(1, max_tokens - written)
 
 
 def pseudonym(user_id: int) -> str:

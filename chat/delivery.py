@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from chat import followers, protocol
+from chat import followers, protocol, thinking_end
 from chat.bells import Place
 from chat.followers import End, Feed, Piece, Snapshot
 from chat.protocol import frame
@@ -22,6 +22,8 @@ from chat.stream_log import Position
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0  # how often a silent socket is checked for acknowledgements it owes
+# Told in the midst of the text too.
+LATE_STAGES = frozenset(thinking_end.STAGES.values())
 Send = Callable[[str], Awaitable[None]]
 Cut = Callable[[int, str], None]
 
@@ -172,7 +174,8 @@ class Delivery:
         """Until text comes: how many are ahead and why, then what the engine does with the question."""
         feed = watch.feed
         shown = feed.place, feed.stage
-        if watch.cursor.n or watch.shown == shown:
+        is_told_late = feed.is_in_gap or feed.stage in LATE_STAGES
+        if watch.shown == shown or (watch.cursor.n and not is_told_late):
             return
         watch.shown = shown
         if (place := feed.place) is not None:

@@ -21,7 +21,7 @@ from chat.bells import Place, Why
 from chat.database import in_database
 from chat.models import Generation
 from chat.settlement import Settled
-from chat.stream_log import BEGIN, SEAL, Entry, Position
+from chat.stream_log import BEGIN, GAP, KEPT, SEAL, Entry, Position
 from live import doorbell
 from live import redis as connections
 from live.redis import RedisError
@@ -74,6 +74,7 @@ class Feed:
     last: Position | None = None
     place: Place | None = None
     stage: str = ""
+    is_in_gap: bool = False
     has_ended: bool = False
 
     def push(self, attempt: int, entry: Entry) -> None:
@@ -184,6 +185,8 @@ class Followers:
             return None
         attempt, first = rows[0]
         if first.kind == BEGIN and (place.attempt in (0, attempt) or attempt > place.attempt):
+            if first.text == KEPT and place.attempt != attempt:  # it goes on behind text that the database has
+                return await self._from_database(feed, place)
             if place.attempt not in (0, attempt):
                 return Snapshot(Position(attempt, 0), "", "", 0, 0)
             place, rows = Position(attempt, 0), rows[1:]
@@ -221,7 +224,7 @@ def _take(feed: Feed, attempt: int, entry: Entry) -> None:
     if entry.kind == bells.PLACE:
         feed.place = bells.place(entry.text, entry.tokens)
     elif entry.kind == bells.STAGE:
-        feed.place, feed.stage = None, entry.text
+        feed.place, feed.stage, feed.is_in_gap = None, entry.text, entry.text == GAP
     elif entry.kind == bells.ENDED:
         feed.has_ended = True
     else:

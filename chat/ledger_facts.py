@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Sum
 
@@ -33,3 +33,8 @@ def unsent_thinking_tokens(row: Generation) -> int:
         at = parents.pop(at, None)
     total: int | None = Generation.objects.filter(message__in=path).aggregate(all=Sum("thinking_tokens"))["all"]
     return total or 0
+
+
+def milliseconds(start: datetime, end: datetime | None) -> int | None:
+    """From one moment to another; None where it has not come."""
+    return None if end is None else max(0, int((end - start).total_seconds() * 1000))

@@ -85,7 +85,8 @@ class LineMemory:
             if live.state in (State.RELEASED, State.RUNNING):
                 self._line.charge(key, live.gpu_ms)
                 continue
-            self._line.finish(key, live.gpu_ms)
+            # Who waits again is charged all of it at his end.
+            self._line.finish(key, 0 if live.state == State.WAITING else live.gpu_ms)
             if live.state == State.WAITING:
                 self._line.enqueue(live.entry)
         for key in held:  # its person was deleted

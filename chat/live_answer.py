@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from chat.claiming import Work
 from chat.models import Generation
-from chat.settlement import Outcome
+from chat.outcome import Outcome
 from chat.stream_log import ANSWER, THINKING, Log
 from models_admin.backends import base
 
 State = Generation.State
+ANSWER_LIMIT = 2_000_000  # characters of thinking and answer together
 
 
 @dataclass(eq=False)
@@ -23,14 +24,54 @@ class Live:
     log: Log
     started: float = field(default_factory=time.monotonic)
     first_answer: float | None = None
+    # Tokens of this attempt until the thought was ended, thinking and answer: no engine's count holds them.
+    left_behind: tuple[int, int] = (0, 0)
     first_token: float | None = None
-    characters: int = 0
+    characters: int = field(init=False)
     is_stopped: bool = False
     is_drained: bool = False
     is_lost: bool = False
+    wants_answer: bool = False
+    thinking_end: str = ""
     reader: asyncio.Task[None] | None = None
     finish: base.Finish | None = None
     error: base.BackendError | None = None
+
+    @property
+    def thinking_tokens(self) -> int:
+        """Of this attempt, by our own count."""
+        return self.log.tokens(THINKING) - self.work.before.thinking_tokens
+
+    @property
+    def answer_tokens(self) -> int:
+        return self.log.tokens(ANSWER) - self.work.before.answer_tokens
+
+    @property
+    def shall_answer(self) -> bool:
+        """The thought shall end here: somebody wants the answer, or the budget is used up."""
+        if self.thinking_end or self.first_answer is not None or not self.work.can_end_thinking:
+            return False
+        return self.wants_answer or self._is_over_budget
+
+    @property
+    def _is_over_budget(self) -> bool:
+        budget = self.work.thinking_budget
+        return budget is not None and self.log.tokens(THINKING) >= budget
+
+    def end_thinking(self) -> None:
+        end = Generation.ThinkingEnd
+        self.thinking_end = end.ASKED if self.wants_answer else end.BUDGET
+        self.left_behind = self.thinking_tokens, self.answer_tokens
+
+    @property
+    def can_be_handed_on(self) -> bool:
+        """Lost by no fault of its own and by nobody's wish: an engine that broke off, a site that stops."""
+        if self.is_stopped or self.characters > ANSWER_LIMIT:
+            return False
+        return isinstance(self.error, base.BrokeOff) or (self.error is None and self.finish is None)
+
+    def __post_init__(self) -> None:
+        self.characters = len(self.work.before.thinking) + len(self.work.before.answer)
 
     def end(self, *, drained: bool = False, lost: bool = False) -> None:
         """End the reading: the engine's slot is freed by closing its connection."""
@@ -59,8 +100,8 @@ def outcome_of(live: Live) -> Outcome:
         prompt_tokens=usage.prompt_tokens if usage else _prompt_estimate(live),
         # More from the cache than there was would be a negative cost.
         cached_tokens=min(usage.cached_tokens, usage.prompt_tokens) if usage else 0,
-        thinking_tokens=usage.thinking_tokens if usage else live.log.tokens(THINKING),
-        answer_tokens=usage.answer_tokens if usage else live.log.tokens(ANSWER),
+        thinking_tokens=usage.thinking_tokens + live.left_behind[0] if usage else live.thinking_tokens,
+        answer_tokens=usage.answer_tokens + live.left_behind[1] if usage else live.answer_tokens,
         thinking_ms=int((thought_until - first) * 1000) if thinking else None,
         prefill_ms=int((first - live.started) * 1000),
         decode_ms=int((now - first) * 1000),

@@ -88,7 +88,14 @@ class Generation(models.Model):
 
     `estimate_gpu_ms` is what it was expected to cost when asked, `gpu_ms` what it is charged so far (all attempts), by
     the rates (µs per token) fixed at release. `told_low_ms` and `told_high_ms` are the wait that was told first.
+
+    `text_from` and `thinking_from` are the characters that its attempt began with; tokens are those of all attempts.
+    `thinking_end`: what ended the thought, where it was not the model.
     """
+
+    class ThinkingEnd(models.TextChoices):
+        ASKED = "asked"
+        BUDGET = "budget"
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
@@ -137,6 +144,9 @@ class Generation(models.Model):
     first_token_at = models.DateTimeField(_("first token"), null=True)
     ended_at = models.DateTimeField(_("ended"), null=True)
     last_seq = models.PositiveIntegerField(default=0)
+    text_from = models.PositiveIntegerField(default=0)
+    thinking_from = models.PositiveIntegerField(default=0)
+    thinking_end = models.CharField(max_length=10, choices=ThinkingEnd, blank=True, default="")
     prompt_tokens = models.PositiveIntegerField(default=0)
     cached_tokens = models.PositiveIntegerField(default=0)
     thinking_tokens = models.PositiveIntegerField(default=0)

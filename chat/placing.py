@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from django.db.models import BooleanField, Case, F, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
+from chat import carrying_on
 from chat.line import Entry, Line
 from chat.models import Generation
+from models_admin.backends.capabilities import continuing
 from models_admin.engines import circuit
 from models_admin.engines.placement import Nowhere, Replica, Wish, place, taken
 from models_admin.models import Deployment
@@ -28,6 +30,7 @@ def replicas(deployments: Sequence[Deployment], in_use: dict[int, int]) -> list[
             is_cloud=row.engine.is_cloud,
             is_resting=has_sound and circuit.is_resting(row, now),
             is_on_trial=has_sound and circuit.is_on_trial(row),
+            abilities=continuing(row.engine.kind, row.artifact.ref),
         )
         for row in deployments
     ]
@@ -74,5 +77,8 @@ def _wishes(keys: Sequence[uuid.UUID]) -> dict[uuid.UUID, Wish]:
         is_kept=F("message__conversation__is_local_only"),
         may_leave=Case(When(may_leave, then=Value(True)), default=Value(False), output_field=BooleanField()),
     )
-    found = rows.values_list("pk", "previous", "is_kept", "may_leave")
-    return {key: Wish(previous, bool(is_kept) or not may_leave) for key, previous, is_kept, may_leave in found}
+    found = rows.values_list("pk", "previous", "is_kept", "may_leave", "thinking_from", "text_from")
+    return {
+        key: Wish(previous, bool(is_kept) or not may_leave, carrying_on.ability(thinking, text))
+        for key, previous, is_kept, may_leave, thinking, text in found
+    }

@@ -1,4 +1,4 @@
-"""Ending what nobody writes any more: answers of silent runners, and those that a runner has lost sight of."""
+"""What nobody writes any more: answers of silent runners, and those that a runner has lost sight of."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from django.db import DatabaseError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from chat import bells, settlement, stream_log
+from chat import bells, billing, carrying_on, settlement, stream_log
 from chat.models import Generation
+from chat.outcome import Outcome
+from chat.stream_log import Written
 from live import doorbell
 from live import redis as connections
 from models_admin.engines import fleet
@@ -24,7 +26,7 @@ FORGOTTEN_AFTER = timedelta(seconds=120)  # longer than a runner tries to settle
 
 
 def reap() -> None:
-    """End what silent runners held, with the text that the log or the checkpoint kept; nothing runs twice."""
+    """What silent runners held goes on or ends, with the text that the log or the checkpoint kept."""
     silent = fleet.silent_workers()
     _end(Generation.objects.filter(Q(worker_id__in=silent) | Q(worker__isnull=True), state=State.RUNNING))
     fleet.forget_silent(silent)
@@ -40,39 +42,60 @@ def _end(rows: QuerySet[Generation]) -> None:
     for row in rows.select_related("message"):
         # One that cannot be ended must not keep the others from it.
         try:
-            if settlement.settle(row.pk, row.attempt, row.worker_id, _last_words(row)):
+            outcome = _last_words(row)
+            if carrying_on.hand_on(row.pk, row.attempt, row.worker_id, outcome):
+                _fence(row, stream_log.BEGIN, stream_log.KEPT if outcome.thinking or outcome.text else "")
+                doorbell.ring(bells.stage(str(row.pk), row.attempt, stream_log.GAP))
+            elif settlement.settle(row.pk, row.attempt, row.worker_id, outcome):
                 doorbell.ring(bells.ended(row.pk))
-                _fence(row)
+                _fence(row, stream_log.SEAL, "")
         except DatabaseError:
             log.exception("generation %s cannot be ended", row.pk)
 
 
-def _last_words(row: Generation) -> settlement.Outcome:
-    """What the log kept where that is more than the checkpoint, with its own count: up to a second was not in it."""
+def _last_words(row: Generation) -> Outcome:
+    """By the log, which is up to a second ahead of the checkpoint; by that where the log is not whole."""
     message = row.message
     thinking, text = (message.thinking, message.text) if message else ("", "")
-    best = stream_log.Kept(thinking, text, row.thinking_tokens, row.answer_tokens, row.last_seq)
+    said, last_seq = Written(thinking, text, row.thinking_tokens, row.answer_tokens), row.last_seq
     try:
         kept = stream_log.whole(connections.blocking(settings.REDIS_URL), str(row.pk), row.attempt)
     except connections.RedisError:
         kept = None
-    if kept and len(kept.thinking) + len(kept.text) >= len(thinking) + len(text):
-        best = kept
-    return settlement.Outcome(
+    before = Written(thinking[: row.thinking_from], text[: row.text_from])
+    if kept and _length(before) + _length(kept[0]) >= _length(said):
+        said, last_seq = _behind(before, kept[0], said), kept[1]
+    taken = billing.taken(row.pk)
+    return Outcome(
         state=State.FAILED,
         reason="runner_lost",
-        thinking=best.thinking,
-        text=best.text,
-        last_seq=best.last_seq,
-        thinking_tokens=best.thinking_tokens,
-        answer_tokens=best.answer_tokens,
+        thinking=said.thinking,
+        text=said.answer,
+        last_seq=last_seq,
+        thinking_tokens=max(0, said.thinking_tokens - taken.thinking_tokens),
+        answer_tokens=max(0, said.answer_tokens - taken.answer_tokens),
     )
 
 
-def _fence(row: Generation) -> None:
+def _length(said: Written) -> int:
+    return len(said.thinking) + len(said.answer)
+
+
+def _behind(before: Written, added: Written, noted: Written) -> Written:
+    """The texts one behind the other; of the counts the higher one, for a channel of which nothing was added has 0."""
+    return Written(
+        before.thinking + added.thinking,
+        before.answer + added.answer,
+        max(added.thinking_tokens, noted.thinking_tokens),
+        max(added.answer_tokens, noted.answer_tokens),
+    )
+
+
+def _fence(row: Generation, kind: str, says: str) -> None:
     """A runner that was only paused must not write on: a higher id makes Redis itself refuse it."""
     with contextlib.suppress(connections.RedisError):
         client = connections.blocking(settings.REDIS_URL)
-        fields = {"k": stream_log.SEAL, "d": "", "c": 0}
+        fields = {"k": kind, "d": says, "c": 0}
         client.xadd(stream_log.key(str(row.pk)), fields, id=f"{row.attempt + 1}-0")  # type: ignore[arg-type]
-        client.expire(stream_log.key(str(row.pk)), stream_log.SEALED_TTL_SECONDS)
+        seconds = stream_log.SEALED_TTL_SECONDS if kind == stream_log.SEAL else stream_log.LIVE_TTL_SECONDS
+        client.expire(stream_log.key(str(row.pk)), seconds)

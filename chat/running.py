@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
 import uuid
@@ -12,14 +11,14 @@ import uuid
 from django.conf import settings
 from django.db import DatabaseError
 
-from chat import bells, reaping, settlement
+from chat import bells, carrying_on, reading, reaping, settlement
 from chat.checkpointing import checkpoint, row_of
 from chat.claiming import KeptAtHome, Work, claim
 from chat.database import in_database, on_lease_thread
 from chat.live_answer import Live, outcome_of
 from chat.models import Generation
-from chat.settlement import Outcome
-from chat.stream_log import ANSWER, THINKING, Log, Writer
+from chat.outcome import Outcome
+from chat.stream_log import Log, Writer
 from live import doorbell
 from live import redis as connections
 from models_admin.backends import base
@@ -32,10 +31,8 @@ log = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 1.0
 SETTLE_TRIES = 20
 PUT_BACK_SECONDS = 30.0
-ANSWER_LIMIT = 2_000_000  # characters of thinking and answer together
 # Its fault, and no sign of a full queue.
 ENGINE_FAILURES = {base.Unreachable.code, base.BrokeOff.code, base.BackendError.code}
-KINDS = {"thinking": THINKING, "answer": ANSWER}
 
 
 class Runner:
@@ -64,11 +61,12 @@ class Runner:
         work = await self._claim(generation_id, attempt)
         if work is None:
             return
-        live = Live(work, Log(str(generation_id), attempt))
+        live = Live(work, Log(str(generation_id), attempt, work.before))
         self.live[generation_id] = live
         self.writer.begin(live.log)
         try:
-            live.reader = asyncio.create_task(self._read(live))
+            driver = self._driver(live.work.endpoint)
+            live.reader = asyncio.create_task(reading.read(live, driver, self.writer))
             with contextlib.suppress(asyncio.CancelledError):
                 await live.reader
             await self._finish(live)
@@ -95,21 +93,6 @@ class Runner:
         await in_database(settlement.end_unstarted, generation_id, Generation.State.FAILED, reason)
         return None
 
-    async def _read(self, live: Live) -> None:
-        try:
-            stream = self._driver(live.work.endpoint).chat(live.work.request)
-            async with contextlib.aclosing(stream):
-                async for item in stream:
-                    if isinstance(item, base.Delta):
-                        await self._take(live, item)
-                    elif isinstance(item, base.Finish):
-                        live.finish = item
-        except base.BackendError as error:
-            live.error = error
-        except Exception:  # a driver that stumbles over what an engine sends must not leave an answer without an end
-            log.exception("generation %s: the driver failed", live.log.generation)
-            live.error = base.BackendError("the driver failed")
-
     def _driver(self, endpoint: base.Endpoint) -> base.Driver:
         """One client per engine for the life of this loop."""
         driver = self._drivers.get(endpoint)
@@ -117,34 +100,18 @@ class Runner:
             driver = self._drivers[endpoint] = make_driver(endpoint)
         return driver
 
-    async def _take(self, live: Live, delta: base.Delta) -> None:
-        now = time.monotonic()
-        live.first_token = live.first_token or now
-        if delta.kind == "answer":
-            live.first_answer = live.first_answer or now
-        live.characters += len(delta.text)
-        if live.characters > ANSWER_LIMIT:
-            raise base.BrokeOff("the answer is too long")
-        for text, tokens in _paces(delta) if live.work.tokens_per_second else [(delta.text, delta.tokens)]:
-            self.writer.add(live.log, KINDS[delta.kind], text, tokens)
-            await self._keep_pace(live)
-        await self.writer.keep_step()
-
-    async def _keep_pace(self, live: Live) -> None:
-        pace = live.work.tokens_per_second
-        if pace and live.first_token is not None:
-            count = live.log.tokens(THINKING) + live.log.tokens(ANSWER)
-            await asyncio.sleep(max(0.0, live.first_token + count / pace - time.monotonic()))
-
     async def _finish(self, live: Live) -> None:
         if live.is_lost:
             return
         await self._note_outcome(live)
-        if isinstance(live.error, base.Unreachable | base.Overloaded | base.OutOfCredit):
+        if isinstance(live.error, base.Unreachable | base.BrokeOff | base.Overloaded | base.OutOfCredit):
             await self._hold_back(live.work, live.error)
         if isinstance(live.error, base.Unreachable | base.Overloaded) and await self._is_put_back(live):
             return
         outcome = outcome_of(live)
+        if live.can_be_handed_on and await self._is_handed_on(live, outcome):
+            await self.writer.let_go(live.log)
+            return
         is_mine = await self._settle(live, outcome)
         if not is_mine:
             log.warning("generation %s attempt %s was ended by somebody else", live.log.generation, live.log.attempt)
@@ -167,7 +134,7 @@ class Runner:
         (HTTP 500) would else take it from everybody, again and again.
         """
         told = base.Health(False, error.code)
-        if isinstance(error, base.Unreachable):
+        if isinstance(error, base.Unreachable | base.BrokeOff):
             told = await probing.health(work.endpoint)
         if not told.is_ready:
             with contextlib.suppress(DatabaseError):
@@ -179,6 +146,13 @@ class Runner:
             return False
         with contextlib.suppress(DatabaseError):
             return await in_database(settlement.put_back, live.work.generation_id, live.work.attempt, self.worker_id)
+        return False
+
+    async def _is_handed_on(self, live: Live, outcome: Outcome) -> bool:
+        """Somebody goes on behind what there is. A database that is away has it ended later, with its text."""
+        with contextlib.suppress(DatabaseError):
+            work = live.work
+            return await in_database(carrying_on.hand_on, work.generation_id, work.attempt, self.worker_id, outcome)
         return False
 
     async def _settle(self, live: Live, outcome: Outcome) -> bool:
@@ -243,11 +217,3 @@ class Runner:
     async def _all_ended(self, until: float) -> None:
         while self.live and time.monotonic() < until:  # noqa: ASYNC110 - a handful of looks at shutdown
             await asyncio.sleep(0.05)
-
-
-def _paces(delta: base.Delta) -> list[tuple[str, int]]:
-    """A delta of several tokens in about as many pieces, so that a paced stream does not come in lumps."""
-    count = max(1, min(delta.tokens, len(delta.text)))
-    cuts = [len(delta.text) * index // count for index in range(count + 1)]
-    pieces = [(delta.text[start:end], 1) for start, end in itertools.pairwise(cuts)]
-    return [*pieces[:-1], (pieces[-1][0], delta.tokens - count + 1)]

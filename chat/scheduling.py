@@ -23,7 +23,7 @@ from chat import bells, errors, making_way, places, placing, queue, ready_wishes
 from chat.database import in_database, on_lease_thread
 from chat.line import Line
 from chat.line_memory import LineMemory
-from chat.models import Generation
+from chat.models import Generation, Segment
 from chat.models import Line as LineRow
 from chat.purging import purge
 from live import doorbell
@@ -206,11 +206,17 @@ def _release_of(
     deployments = {row.pk: row for row in warm if row.pk not in held_back}
     choice = placing.choose(line, model, placing.replicas(list(deployments.values()), in_use))
     for key in choice.forbidden:
-        is_locked = Generation.objects.filter(pk=key, message__conversation__is_local_only=True).exists()
-        reason = errors.LocalOnly if is_locked else errors.CloudNotAllowed
-        settlement.end_unstarted(key, State.FAILED, reason.code)
+        settlement.end_unstarted(key, State.FAILED, _why_nowhere(key))
         line.finish(str(key), 0)
     return sum(release(keys, deployments[each], line) for each, keys in choice.chosen.items())
+
+
+def _why_nowhere(key: uuid.UUID) -> str:
+    """What broke it off, where nothing can go on with its text; else why it may not go to a cloud."""
+    if broken := Segment.objects.filter(generation=key).order_by("-attempt").first():
+        return broken.finish
+    is_locked = Generation.objects.filter(pk=key, message__conversation__is_local_only=True).exists()
+    return errors.LocalOnly.code if is_locked else errors.CloudNotAllowed.code
 
 
 def release(chosen: list[uuid.UUID], deployment: Deployment, line: Line) -> int:
@@ -226,6 +232,7 @@ def release(chosen: list[uuid.UUID], deployment: Deployment, line: Line) -> int:
             Generation.objects.filter(pk__in=attempts).update(
                 state=State.RELEASED,
                 attempt=F("attempt") + 1,
+                last_seq=0,
                 deployment=deployment,
                 released_at=Now(),
                 worker=None,

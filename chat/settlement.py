@@ -8,45 +8,25 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q, Sum
-from django.db.models.functions import Now
-from django.utils import timezone
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce, Now
 
-from accounts import ledger, quota
-from chat import bells, estimating, ledger_facts
-from chat.models import Conversation, Generation, Message, Segment
+from chat import bells, billing, ledger_facts
+from chat.billing import Taken
+from chat.models import Conversation, Generation, Message
+from chat.outcome import Outcome
 from live import doorbell
 from models_admin.engines import fleet
-from models_admin.engines.rates import Rate
-from models_admin.family import prices
-from models_admin.models import PriceRow
 
 State = Generation.State
 ATTEMPTS = 3
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an attempt produced. Tokens as the engine counted them, times in ms; `last_seq` is the log's last entry."""
-
-    state: str
-    reason: str
-    thinking: str
-    text: str
-    last_seq: int
-    finish: str = ""
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    thinking_tokens: int = 0
-    answer_tokens: int = 0
-    thinking_ms: int | None = None
-    prefill_ms: int = 0
-    decode_ms: int = 0
-    has_token: bool = False
+# What a line of the ledger names.
+BILLED = ("user__main_group", "token", "deployment__engine__host", "deployment__artifact")
 
 
 @dataclass(frozen=True)
@@ -62,27 +42,42 @@ class Settled:
 
 def settle(generation_id: uuid.UUID, attempt: int, worker_id: int | None, outcome: Outcome) -> bool:
     """End a running generation exactly once; False when another attempt, worker or end came first."""
-    first = F("started_at") + timedelta(milliseconds=outcome.prefill_ms)
     with transaction.atomic():
-        held_by = Q(worker_id=worker_id) if worker_id is not None else Q(worker__isnull=True)
-        moved = Generation.objects.filter(held_by, pk=generation_id, attempt=attempt, state=State.RUNNING).update(
-            state=outcome.state,
-            reason=outcome.reason,
-            ended_at=Now(),
-            first_token_at=first if outcome.has_token else F("first_token_at"),
-            last_seq=outcome.last_seq,
-            prompt_tokens=outcome.prompt_tokens,
-            cached_tokens=outcome.cached_tokens,
-            thinking_tokens=outcome.thinking_tokens,
-            answer_tokens=outcome.answer_tokens,
+        before = billing.taken(generation_id)
+        moved = _running(generation_id, attempt, worker_id).update(
+            state=outcome.state, reason=outcome.reason, ended_at=Now(), **_progress(outcome, before)
         )
         if not moved:
             return False
-        row = Generation.objects.select_related(
-            "user__main_group", "token", "deployment__engine__host", "deployment__artifact"
-        ).get(pk=generation_id)
-        _write_text(row, outcome)
-        _bill(row, outcome)
+        row = Generation.objects.select_related(*BILLED).get(pk=generation_id)
+        _write_text(row, outcome, outcome.finish or outcome.reason)
+        billing.close_quota(row, billing.bill(row, outcome, before))
+        fleet.give_slot_back(generation_id)
+        transaction.on_commit(partial(doorbell.ring, bells.line(), bells.user(row.user_id, "conversations")))
+    return True
+
+
+def hand_on(generation_id: uuid.UUID, attempt: int, worker_id: int | None, outcome: Outcome) -> bool:
+    """Running → waiting, at its old place, with its text kept and what it took billed; False where it has to end.
+
+    The reservation stays open: it is settled once, when the answer has ended.
+    """
+    with transaction.atomic():
+        before = billing.taken(generation_id)
+        rows = _running(generation_id, attempt, worker_id).filter(attempt__lt=ATTEMPTS, wants_stop=False)
+        row = rows.select_related(*BILLED).first()
+        if row is None or not rows.update(
+            state=State.WAITING,
+            worker=None,
+            released_at=None,
+            started_at=None,
+            text_from=len(outcome.text),
+            thinking_from=len(outcome.thinking),
+            **_progress(outcome, before),
+        ):
+            return False
+        _write_text(row, outcome, "")
+        billing.bill(row, outcome, before)
         fleet.give_slot_back(generation_id)
         transaction.on_commit(partial(doorbell.ring, bells.line(), bells.user(row.user_id, "conversations")))
     return True
@@ -103,16 +98,16 @@ def put_back(generation_id: uuid.UUID, attempt: int, worker_id: int) -> bool:
 
 
 def end_unstarted(generation_id: uuid.UUID, state: str, reason: str) -> bool:
-    """End one that no engine has seen: waiting, or released and not yet claimed."""
+    """End one that no engine has now: waiting, or released and not yet claimed."""
     with transaction.atomic():
         moved = Generation.objects.filter(pk=generation_id, state__in=[State.WAITING, State.RELEASED]).update(
             state=state, reason=reason, ended_at=Now(), attempt=F("attempt") + 1
         )
         if not moved:
             return False
-        quota.release(generation_id)
-        fleet.give_slot_back(generation_id)
         row = Generation.objects.get(pk=generation_id)
+        billing.close_quota(row, billing.taken(generation_id))
+        fleet.give_slot_back(generation_id)
         if row.message_id is not None:
             Message.objects.filter(pk=row.message_id).update(finish=reason)
         news = bells.line(), bells.ended(generation_id), bells.user(row.user_id, "conversations")
@@ -131,111 +126,41 @@ def settled(row: Generation) -> Settled | None:
         "thinking_tokens": row.thinking_tokens,
         "answer_tokens": row.answer_tokens,
         "thinking_ms": row.message.thinking_ms if row.message else None,
-        "first_token_ms": _between(row.created_at, row.first_token_at),
-        "total_ms": _between(row.created_at, row.ended_at),
+        "first_token_ms": ledger_facts.milliseconds(row.created_at, row.first_token_at),
+        "total_ms": ledger_facts.milliseconds(row.created_at, row.ended_at),
     }
     finish = row.message.finish if row.message else ""
     return Settled(row.state, row.reason, finish, usage, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _write_text(row: Generation, outcome: Outcome) -> None:
+def _running(generation_id: uuid.UUID, attempt: int, worker_id: int | None) -> QuerySet[Generation]:
+    held_by = Q(worker_id=worker_id) if worker_id is not None else Q(worker__isnull=True)
+    return Generation.objects.filter(held_by, pk=generation_id, attempt=attempt, state=State.RUNNING)
+
+
+def _progress(outcome: Outcome, before: Taken) -> dict[str, Any]:
+    """Fields of the row: its tokens are those of all attempts, its first token is that of the first."""
+    is_first = outcome.has_token and before.attempts == 0
+    first = F("started_at") + timedelta(milliseconds=outcome.prefill_ms)
+    return {
+        "first_token_at": first if is_first else F("first_token_at"),
+        "last_seq": outcome.last_seq,
+        "prompt_tokens": before.prompt_tokens + outcome.prompt_tokens,
+        "cached_tokens": before.cached_tokens + outcome.cached_tokens,
+        "thinking_tokens": before.thinking_tokens + outcome.thinking_tokens,
+        "answer_tokens": before.answer_tokens + outcome.answer_tokens,
+    }
+
+
+def _write_text(row: Generation, outcome: Outcome, finish: str) -> None:
     if row.message_id is None:
         return
+    spent = outcome.thinking_ms
     Message.objects.filter(pk=row.message_id).update(
         text=outcome.text,
         thinking=outcome.thinking,
-        thinking_ms=outcome.thinking_ms,
-        finish=outcome.finish or outcome.reason,
+        thinking_ms=F("thinking_ms") if spent is None else Coalesce(F("thinking_ms"), 0) + spent,
+        finish=finish,
     )
     if row.token_id:  # a script's conversation is kept for ten minutes from now
         Conversation.objects.filter(active_leaf_id=row.message_id).update(last_activity_at=Now())
-
-
-def _bill(row: Generation, outcome: Outcome) -> None:
-    charged = _charge(row, outcome)
-    Segment.objects.create(
-        generation=row,
-        attempt=row.attempt,
-        deployment=row.deployment,
-        prompt_tokens=outcome.prompt_tokens,
-        cached_tokens=outcome.cached_tokens,
-        thinking_tokens=outcome.thinking_tokens,
-        answer_tokens=outcome.answer_tokens,
-        gpu_ms=charged,
-        finish=outcome.finish or outcome.reason,
-    )
-    Generation.objects.filter(pk=row.pk).update(gpu_ms=_charged_before(row) + charged)
-    output = outcome.thinking_tokens + outcome.answer_tokens
-    if outcome.state == State.DONE:
-        think = estimating.think_of(row.options)
-        transaction.on_commit(partial(estimating.learn, row.user_id, row.model_key, think, output), robust=True)
-    use = _use(row, outcome, charged)
-    quota.settle(row.pk, quota.Amounts(gpu_ms=charged, output_tokens=output, requests=1, cost_micro=use.cost_micro))
-    ledger.record(use)
-
-
-def _charged_before(row: Generation) -> int:
-    """GPU ms of earlier attempts."""
-    earlier = Segment.objects.filter(generation=row).exclude(attempt=row.attempt)
-    return earlier.aggregate(gpu_ms=Sum("gpu_ms"))["gpu_ms"] or 0
-
-
-def _charge(row: Generation, outcome: Outcome) -> int:
-    """GPU ms of this attempt, by the rates that were fixed when it was released."""
-    rate = Rate(row.prefill_us, row.decode_us, 0)
-    return rate.gpu_ms(
-        prompt_tokens=outcome.prompt_tokens,
-        cached_tokens=outcome.cached_tokens,
-        output_tokens=outcome.thinking_tokens + outcome.answer_tokens,
-    )
-
-
-def _price(row: Generation) -> PriceRow | None:
-    """For a cloud's answer alone: the price that was valid when it began, whatever changed meanwhile."""
-    if row.deployment is None or not row.deployment.engine.is_cloud or row.started_at is None:
-        return None
-    return prices.price_at(row.deployment.engine.kind, row.deployment.artifact.ref, row.started_at)
-
-
-def _cost(price: PriceRow | None, outcome: Outcome) -> prices.Cost:
-    return prices.cost(
-        price,
-        prompt_tokens=outcome.prompt_tokens,
-        cached_tokens=outcome.cached_tokens,
-        output_tokens=outcome.thinking_tokens + outcome.answer_tokens,
-    )
-
-
-def _use(row: Generation, outcome: Outcome, charged: int) -> ledger.Use:
-    group, deployment = row.user.main_group, row.deployment
-    price = _price(row)
-    cost = _cost(price, outcome)
-    return ledger.Use(
-        key=f"{row.pk}/{row.attempt}/use",
-        at=timezone.now(),
-        ledger_id=row.user.ledger_id,
-        group_name=group.name if group else "",
-        token_name=row.token.name if row.token else "",
-        model_key=row.model_key,
-        host_name=deployment.engine.host.name if deployment else "",
-        source="api" if row.token_id else "web",
-        prompt_tokens=outcome.prompt_tokens,
-        cached_tokens=outcome.cached_tokens,
-        thinking_tokens=outcome.thinking_tokens,
-        answer_tokens=outcome.answer_tokens,
-        waiting_ms=_between(row.created_at, row.released_at) or 0,
-        loading_ms=ledger_facts.loading_ms(row),
-        prefill_ms=outcome.prefill_ms,
-        decode_ms=outcome.decode_ms,
-        gpu_ms_charged=charged,
-        gpu_ms_measured=outcome.prefill_ms + outcome.decode_ms,
-        cost_micro=cost.micro,
-        currency=cost.currency,
-        deployment_id=row.deployment_id,
-        price_row_id=price.pk if price else None,
-        unsent_thinking_tokens=ledger_facts.unsent_thinking_tokens(row) if outcome.has_token else 0,
-    )
-
-
-def _between(start: datetime, end: datetime | None) -> int | None:
-    return None if end is None else max(0, int((end - start).total_seconds() * 1000))

@@ -29,6 +29,8 @@ SEALED_TTL_SECONDS = 600
 READ_COUNT = 16
 THINKING, ANSWER, SEAL, BEGIN = "t", "a", "e", "b"
 PREFILL = "prefill"  # the stage between the beginning of an attempt and its first token
+GAP = "gap"  # the stage between two attempts at an answer of which there is text
+KEPT = "kept"  # what `begin` says of an attempt that goes on behind text, which the database has
 
 
 @dataclass(frozen=True, order=True)
@@ -58,12 +60,26 @@ class Entry:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Written:
+    """Text and tokens by channel."""
+
+    thinking: str = ""
+    answer: str = ""
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+
+
 @dataclass(eq=False)
 class Log:
-    """An answer being written: all entries since the attempt began, and the text that waits for the next flush."""
+    """An answer being written: all entries since the attempt began, and the text that waits for the next flush.
+
+    `before` is what earlier attempts had written; texts and tokens count it in, entries do not hold it.
+    """
 
     generation: str
     attempt: int
+    before: Written = field(default_factory=Written)
     entries: list[Entry] = field(default_factory=list)
     written: int = 0
     has_begun: bool = False
@@ -71,7 +87,10 @@ class Log:
     is_suspect: bool = False
     _kind: str = ""
     _parts: list[str] = field(default_factory=list)
-    _tokens: dict[str, int] = field(default_factory=lambda: {THINKING: 0, ANSWER: 0})
+    _tokens: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tokens = {THINKING: self.before.thinking_tokens, ANSWER: self.before.answer_tokens}
 
     def add(self, kind: str, text: str, tokens: int) -> None:
         if kind != self._kind:
@@ -94,7 +113,12 @@ class Log:
 
     def text(self, kind: str) -> str:
         self.close_entry()
-        return "".join(entry.text for entry in self.entries if entry.kind == kind)
+        before = self.before.thinking if kind == THINKING else self.before.answer
+        return before + "".join(entry.text for entry in self.entries if entry.kind == kind)
+
+    @property
+    def begins_with(self) -> str:
+        return KEPT if self.before.thinking or self.before.answer else ""
 
     @property
     def unwritten(self) -> list[Entry]:
@@ -181,6 +205,17 @@ class Writer:
         await self.flush()
         self._dirty.pop(log_, None)
 
+    async def tell_stage(self, log_: Log, stage: str) -> None:
+        """To those who follow it now; it stands in no log. Not told again where Redis does not take it."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.publish(*bells.stage(log_.generation, log_.attempt, stage))
+
+    async def let_go(self, log_: Log) -> None:
+        """Nothing more comes in this attempt; another one goes on behind its text."""
+        await self.flush()
+        self._dirty.pop(log_, None)
+        await self.tell_stage(log_, GAP)
+
     async def repair(self, logs: list[Log]) -> None:
         """Write a log again whose stream is shorter than it should be (Redis was flushed or lost a second)."""
         with contextlib.suppress(RedisError, OSError):
@@ -247,7 +282,8 @@ class Writer:
                 raise RedisError(str(failed[0]))
 
     def _queue_begin(self, pipe: Redis, log_: Log) -> int:
-        pipe.xadd(key(log_.generation), {"k": BEGIN, "d": "", "c": 0}, id=f"{log_.attempt}-0")
+        fields = {"k": BEGIN, "d": log_.begins_with, "c": 0}
+        pipe.xadd(key(log_.generation), fields, id=f"{log_.attempt}-0")  # type: ignore[arg-type]
         pipe.expire(key(log_.generation), LIVE_TTL_SECONDS)
         return 2
 
@@ -275,29 +311,19 @@ async def read_after(redis: Redis, generation: str, after: Position) -> list[tup
     return found
 
 
-@dataclass(frozen=True)
-class Kept:
-    """One attempt as the log has it; `last_seq` is its last entry's number."""
-
-    thinking: str
-    text: str
-    thinking_tokens: int
-    answer_tokens: int
-    last_seq: int
-
-
-def whole(redis: Any, generation: str, attempt: int) -> Kept | None:
-    """One attempt, for whoever ends it in place of a dead runner; None if the log is not whole.
+def whole(redis: Any, generation: str, attempt: int) -> tuple[Written, int] | None:
+    """What one attempt added, for whoever ends it in place of a dead runner, and its last number; None if the log is
+    not whole. Tokens count earlier attempts in.
 
     `redis` is a blocking client.
     """
-    rows = redis.xrange(key(generation), min=f"{attempt}-0", max=f"{attempt}-18446744073709551615")
+    rows: Any = redis.xrange(key(generation), min=f"{attempt}-0", max=f"{attempt}-18446744073709551615")
     if not rows or rows[0][1][b"k"] != BEGIN.encode():
         return None
     text, tokens = {THINKING: "", ANSWER: ""}, {THINKING: 0, ANSWER: 0}
-    for _raw_id, fields in rows:
+    for _raw_id, fields in rows[1:]:
         kind = fields[b"k"].decode()
         if kind in text:
             text[kind] += fields[b"d"].decode()
-            tokens[kind] = int(fields[b"c"])  # counted from the first entry on
-    return Kept(text[THINKING], text[ANSWER], tokens[THINKING], tokens[ANSWER], len(rows) - 1)
+            tokens[kind] = int(fields[b"c"])
+    return Written(text[THINKING], text[ANSWER], tokens[THINKING], tokens[ANSWER]), len(rows) - 1

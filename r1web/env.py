@@ -38,6 +38,13 @@ def integer(name: str, default: int, *, least: int = 0, most: int = 2**31) -> in
     return value
 
 
+def choice(name: str, default: str, *, of: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value not in of:
+        raise ImproperlyConfigured(f"{name} is {value!r}; write one of {', '.join(of)}.")
+    return value
+
+
 def words(name: str, default: str) -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 

@@ -152,6 +152,7 @@ RUNNER_STREAMS = env.integer("R1WEB_RUNNER_STREAMS", 250, least=1, most=5000)
 WAITING_PER_USER = env.integer("R1WEB_WAITING_PER_USER", 50, least=1)
 RUNNING_PER_USER = env.integer("R1WEB_RUNNING_PER_USER", 4, least=1)
 STRANDED_SECONDS = env.integer("R1WEB_STRANDED_SECONDS", 900, least=1, most=86_400)
+AFTER_LOSS = env.choice("R1WEB_AFTER_LOSS", "continue", of=("continue", "fail"))
 SHOW_NAMES = env.boolean("R1WEB_SHOW_NAMES", False)
 
 # Where a model's name is looked up. Hugging Face's own tools read the same two variables.

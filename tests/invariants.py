@@ -22,10 +22,12 @@ rows = Generation.objects.select_related('message__parent')
 result = {
     'generations': [dict(id=str(g.pk), state=g.state, reason=g.reason, attempt=g.attempt, last_seq=g.last_seq,
         question=g.message.parent.text, text=g.message.text, thinking=g.message.thinking,
-        tokens=[g.prompt_tokens, g.thinking_tokens, g.answer_tokens]) for g in rows],
-    'segments': {f'{s.generation_id}/{s.attempt}/use': [s.prompt_tokens, s.thinking_tokens, s.answer_tokens]
+        tokens=[g.prompt_tokens, g.thinking_tokens, g.answer_tokens], end=g.thinking_end) for g in rows],
+    'uses': [e.key.split('/')[0] for e in LedgerEntry.objects.filter(key__endswith='/use')],
+    'segments': {f'{s.generation_id}/{s.attempt}': [s.prompt_tokens, s.thinking_tokens, s.answer_tokens]
         for s in Segment.objects.all()},
-    'ledger': {e.key: [e.prompt_tokens, e.thinking_tokens, e.answer_tokens] for e in LedgerEntry.objects.all()},
+    'ledger': {e.key.rpartition('/')[0]: [e.prompt_tokens, e.thinking_tokens, e.answer_tokens]
+        for e in LedgerEntry.objects.all()},
     'open': [str(r.generation_id) for r in Reservation.objects.filter(state='open')],
     'reserved': sum(c.reserved for c in QuotaCounter.objects.all()),
     'slots': [str(s.holder) for s in SlotLease.objects.all()],
@@ -51,9 +53,11 @@ def _of_row(row: dict[str, Any]) -> Iterator[str]:
     if row["state"] in LIVE:
         yield f"{name} has not ended"
     elif row["state"] == "done":
-        if (row["thinking"], row["text"]) != (script.thinking_text, script.answer_text):
+        is_cut = bool(row["end"]) and script.thinking_text.startswith(row["thinking"])
+        thought = row["thinking"].split() if is_cut else script.thinking
+        if (row["thinking"], row["text"]) != ("".join(script.thinking[: len(thought)]), script.answer_text):
             yield f"{name}: the stored text is not what the engine says: …{row['text'][-60:]!r}"
-        if sum(row["tokens"][1:]) != len(script.thinking) + len(script.answer):
+        if sum(row["tokens"][1:]) != len(thought) + len(script.answer):
             yield f"{name}: {row['tokens']} tokens counted for {len(script.thinking)}+{len(script.answer)}"
     else:
         if not row["reason"]:
@@ -64,8 +68,10 @@ def _of_row(row: dict[str, Any]) -> Iterator[str]:
 
 def _of_bill(row: dict[str, Any], state: dict[str, Any]) -> Iterator[str]:
     mine = [key for key in state["segments"] if key.startswith(row["id"])]
-    if row["state"] == "done" and len(mine) != 1:
-        yield f"{row['id']} has {len(mine)} segments"
+    if len(mine) > row["attempt"] or (row["state"] == "done" and not mine):
+        yield f"{row['id']} has {len(mine)} segments after {row['attempt']} attempts"
+    if mine and state["uses"].count(row["id"]) != 1:
+        yield f"{row['id']} counts as {state['uses'].count(row['id'])} requests"
     for key in mine:
         if state["ledger"].get(key) != state["segments"][key]:
             yield f"{key}: ledger {state['ledger'].get(key)} for segment {state['segments'][key]}"
@@ -89,7 +95,7 @@ def _of_engine(entries: list[dict[str, Any]], rows: Iterable[dict[str, Any]]) ->
     starts = Counter(_tag(entry["user"]) for entry in entries if entry["event"] == "start")
     attempts: Counter[str] = Counter()
     for row in rows:
-        attempts[_tag(row["question"])] += row["attempt"]
+        attempts[_tag(row["question"])] += row["attempt"] + bool(row["end"])
     for question, count in starts.items():
         if count > attempts[question]:
             yield f"{question[:60]!r} was started {count} times in {attempts[question]} attempts"

@@ -2,8 +2,10 @@
 
     python -m tests.scripted_engine --port N --slots S --pace TOKENS_PER_SECOND --log FILE [--key K] [--as llama.cpp]
 
-It speaks OpenAI's wire (streamed and not), and llama.cpp's `/health /slots /props`. Pace 0 = as fast as the
-reader takes it. What it says is in scripted_text.py. One JSON line per start and close of a request goes to the log.
+It speaks OpenAI's wire (streamed and not), and llama.cpp's `/health /slots /props /apply-template`. A raw completion
+goes on behind what its prompt holds of the answer, and is refused where that is not what this engine says. Pace 0 = as
+fast as the reader takes it. What it says is in scripted_text.py. One JSON line per start and close of a request goes to
+the log.
 """
 
 from __future__ import annotations
@@ -21,7 +23,18 @@ from typing import Any
 import uvloop
 
 from tests import scripted_text
-from tests.scripted_wire import Connection, Request, error_body, event, head, overflow_body, prompt_tokens, token_event
+from tests.scripted_wire import (
+    Connection,
+    Request,
+    error_body,
+    event,
+    head,
+    overflow_body,
+    prompt_tokens,
+    question_and_given,
+    template,
+    token_event,
+)
 
 TICK_SECONDS = 0.005
 TOKENS_PER_WRITE = 32
@@ -51,7 +64,7 @@ class Engine:
         key = self.options.key
         if key and request.path != "/health" and request.headers.get("authorization") != f"Bearer {key}":
             connection.send_json(401, error_body(401, "Invalid API Key", "authentication_error"))
-        elif request.path == "/v1/chat/completions" and request.method == "POST":
+        elif request.path in ("/v1/chat/completions", "/v1/completions") and request.method == "POST":
             self._chat(connection, request)
         else:
             connection.send_json(*self._question(request))
@@ -67,6 +80,8 @@ class Engine:
             return 200, [{"id": n, "n_ctx": options.context, "is_processing": n in busy} for n in range(options.slots)]
         if request.path == "/props":
             return 200, {"total_slots": options.slots, "default_generation_settings": {"n_ctx": options.context}}
+        if request.path == "/apply-template":
+            return 200, {"prompt": template(json.loads(request.body))}
         if request.path == "/v1/chat/completions/input_tokens":
             return 200, {"input_tokens": prompt_tokens(json.loads(request.body))}
         return 404, error_body(404, "File Not Found", "not_found_error")
@@ -74,17 +89,18 @@ class Engine:
     def _chat(self, connection: Connection, request: Request) -> None:
         try:
             body = json.loads(request.body)
-            text = str(body["messages"][-1]["content"])
-        except (ValueError, KeyError, IndexError, TypeError):
-            return connection.send_json(400, error_body(400, "not a chat request", "invalid_request_error"))
+            text, given = question_and_given(body)
+            answer = Answer(self, connection, body, text, given, number=self.served + 1)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            return connection.send_json(400, error_body(400, f"no request: {error}", "invalid_request_error"))
         self.served += 1
-        answer = Answer(self, connection, body, text, number=self.served)
         self.log(
             event="start",
             id=self.served,
             user=text[:500],
             max_tokens=body.get("max_tokens"),
             form=body.get("response_format"),
+            begun=answer.begun,
         )
         if refusal := self._refusal(body, answer.script):
             connection.send_json(*refusal, retry_after=answer.script.options.get("retry_after"))
@@ -133,7 +149,9 @@ class Engine:
 class Answer:
     """One request from its arrival to its close."""
 
-    def __init__(self, engine: Engine, connection: Connection, body: dict[str, Any], text: str, *, number: int) -> None:
+    def __init__(
+        self, engine: Engine, connection: Connection, body: dict[str, Any], text: str, given: str | None, *, number: int
+    ) -> None:
         self.engine, self.connection, self.body, self.number = engine, connection, body, number
         self.script = script = scripted_text.read(text)
         self.pace = script.options.get("pace", 0.0 if "big" in script.options else engine.options.pace)
@@ -145,15 +163,24 @@ class Answer:
         if script.words & {"bare", "tags"}:  # thinking left in the text, as by an engine without a parser
             opening = "<think>" if "tags" in script.words else ""
             thinking = [("content", piece) for piece in (opening, *script.thinking, "</th", "ink>") if piece]
-        self.tokens = thinking + [("content", token) for token in script.answer]
+        self.begun = 0
+        if given is None:
+            self.tokens = thinking + [("content", token) for token in script.answer]
+        else:
+            self.begun, rest = scripted_text.rest(script, given)
+            self.tokens = [("text", token) for token in rest]
         limit = body.get("max_tokens") or len(self.tokens)
         self.is_cut = limit < len(self.tokens)
         del self.tokens[limit:]
         self.faults = {
-            count: name
+            count - self.begun: name
             for name in ("die_after", "end_after", "exit_after", "hang_after", "error_after", "nested_after")
-            if (count := script.after(name)) is not None
+            if (count := script.after(name)) is not None and count >= self.begun
         }
+        if every := script.after("dies_every"):
+            self.faults[every - self.begun % every] = "die_after"
+        if self.begun:
+            self.faults.pop(0, None)
 
     @property
     def is_going(self) -> bool:

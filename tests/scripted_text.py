@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 _SAY = re.compile(r"\bsay (\d+)\+(\d+)")
 _OPTION = re.compile(
-    r"\b(die_after|end_after|exit_after|hang_after|error_after|error|retry_after|slow_first|big|pace|nested_after)=([0-9.]+)"
+    r"\b(die_after|dies_every|end_after|exit_after|hang_after|error_after|error|retry_after|slow_first|big|pace|nested_after)=([0-9.]+)"
 )
 _WORD = re.compile(r"\b(overflow|markdown|bare|tags|echo)\b")
 BIG_TOKEN_BYTES = 1000
@@ -81,6 +81,27 @@ def read(message: str) -> Script:
     if "big" in script.options:
         script.answer = _padded(int(script.options["big"]) // BIG_TOKEN_BYTES)
     return script
+
+
+def rest(script: Script, given: str) -> tuple[int, list[str]]:
+    """How many tokens an answer holds already by `given` (a thought, and behind its end an answer), and what follows.
+
+    Raises ValueError where this engine would not have said it.
+    """
+    thinking, end, answer = given.partition("</think>")
+    thought = _count(script.thinking, thinking.removesuffix("\n") if end else thinking)
+    if end:
+        said = _count(script.answer, answer.removeprefix("\n\n"))
+        return thought + said, script.answer[said:]
+    first, *others = script.answer or [""]
+    return thought, [*script.thinking[thought:], f"</think>\n\n{first}", *others]
+
+
+def _count(tokens: list[str], text: str) -> int:
+    for count in range(len(tokens) + 1):
+        if "".join(tokens[:count]) == text:
+            return count
+    raise ValueError(f"this engine does not say {text[:60]!r}")
 
 
 def numbered(first: int, count: int) -> list[str]:

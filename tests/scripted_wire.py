@@ -106,7 +106,8 @@ def error_body(status: int, message: str, kind: str) -> object:
 
 def event(model: str, delta: dict[str, Any] | None, reason: str | None = None, usage: object = None) -> bytes:
     """One event of a stream, about as long as a real engine's; no choice where `delta` is None."""
-    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": reason}]
+    said = {"text": delta["text"]} if delta and "text" in delta else {"delta": delta}
+    choices = [] if delta is None else [{"index": 0, **said, "finish_reason": reason}]
     value: dict[str, Any] = {
         "id": "chatcmpl-scripted0000000000000000000000000",
         "object": "chat.completion.chunk",
@@ -128,8 +129,22 @@ def token_event(model: str, channel: str, text: str) -> bytes:
 
 def prompt_tokens(body: dict[str, Any]) -> int:
     """Words, as this engine's tokens; one for every four characters of a long word."""
-    text = " ".join(str(message.get("content")) for message in body["messages"])
+    messages = body.get("messages")
+    text = " ".join(str(message.get("content")) for message in messages) if messages else str(body["prompt"])
     return sum(1 + len(word) // 16 for word in text.split())
+
+
+def template(body: dict[str, Any]) -> str:
+    """The prompt of a chat, as a template of R1's kind writes it: it opens the thought."""
+    return "".join(f"[[{message['role']}]]{message['content']}" for message in body["messages"]) + "[[answer]]<think>\n"
+
+
+def question_and_given(body: dict[str, Any]) -> tuple[str, str | None]:
+    """The user's last message; and of a raw completion what the answer holds already."""
+    if "prompt" not in body:
+        return str(body["messages"][-1]["content"]), None
+    chat, _, given = str(body["prompt"]).rpartition("[[answer]]<think>\n")
+    return chat.rpartition("[[user]]")[2], given
 
 
 def overflow_body(kind: str, asked: int, limit: int) -> object:

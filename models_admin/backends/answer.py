@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from models_admin.backends.base import BrokeOff, Channel, Delta, Ending, Finish, ToolCall, Unreachable, Usage
+from models_admin.backends.base import BrokeOff, Channel, Delta, Ending, Finish, Prefix, ToolCall, Unreachable, Usage
 from models_admin.backends.reading import text as clean
 from models_admin.backends.thought import ThoughtSplitter
 
@@ -27,19 +27,21 @@ class Answer:
 
     __slots__ = (
         "_first_at", "_has_news", "_has_text", "_owed", "_splitter", "_started_at", "_tokens", "_tool_calls",
-        "_tool_characters", "decode_ms", "ending", "pending", "prefill_ms", "trims",
+        "_tool_characters", "decode_ms", "ending", "pending", "prefill_ms",
     )  # fmt: skip
 
-    def __init__(self, splitter: ThoughtSplitter | None, *, trims: bool = True) -> None:
-        """`trims`: leave out the empty lines that templates put after their tags; not where an answer goes on."""
+    def __init__(self, splitter: ThoughtSplitter | None, *, behind: Prefix | None = None) -> None:
+        """`behind`: what is there already. A channel without text loses the empty lines that follow a tag."""
         self.pending: list[tuple[Channel, str, int]] = []
         self.ending: str | None = None
         self.prefill_ms: int | None = None
         self.decode_ms: int | None = None
-        self.trims = trims
         self._splitter = splitter
         self._tokens: dict[Channel, int] = {"thinking": 0, "answer": 0}
-        self._has_text: dict[Channel, bool] = {"thinking": not trims, "answer": not trims}
+        self._has_text: dict[Channel, bool] = {
+            "thinking": bool(behind and behind.thinking),
+            "answer": bool(behind and behind.answer),
+        }
         self._owed = 0  # tokens of text that has not come out yet
         self._tool_calls: dict[int, list[str]] = {}
         self._tool_characters = 0

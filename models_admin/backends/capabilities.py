@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from models_admin.backends.facts import Capabilities
+from models_admin.backends.thought import is_of_r1
 
 CAPABILITIES: Final[dict[str, Capabilities]] = {
     "ollama": Capabilities(
@@ -70,3 +71,14 @@ CAPABILITIES: Final[dict[str, Capabilities]] = {
     # What may be there on an unknown engine is offered only where its absence does no harm.
     "openai-compatible": Capabilities(tells_version=False, seed=True, json_object=True, tools=True),
 }
+
+
+def continuing(kind: str, model: str) -> frozenset[str]:
+    """Which of `continue_answer` and `continue_thinking` an engine can do with a model, by the name it serves it under.
+
+    Ollama has no route for it: the prompt is written by us, and only R1's template is known.
+    """
+    if kind == "ollama" and not is_of_r1(model):
+        return frozenset()
+    can = CAPABILITIES[kind]
+    return frozenset(name for name in ("continue_answer", "continue_thinking") if getattr(can, name))

@@ -44,7 +44,7 @@ class DeepSeek:
         self._http = EngineHttp(endpoint)
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[Item, None]:
-        reader = EventReader(Answer(None, trims=request.prefix is None))
+        reader = EventReader(Answer(None, behind=request.prefix))
         path = _CHAT if request.prefix is None else _BETA_CHAT
         has_text = False
         async with aclosing(stream_answer(self._http, path, _body(request), reader)) as items:

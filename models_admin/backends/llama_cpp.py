@@ -117,7 +117,7 @@ class LlamaCpp:
         body = {"messages": messages_body(request.messages)}
         prompt = text((await self._http.ask_fields("/apply-template", body)).get("prompt"))
         tail = tail_of(prefix, is_open=opens_thought(prompt))
-        reader = EventReader(Answer(ThoughtSplitter(inside=prefix.answer is None), trims=False))
+        reader = EventReader(Answer(ThoughtSplitter(inside=prefix.answer is None), behind=prefix))
         raw = self._with_defaults(completion_body(request, prompt + tail))
         async with aclosing(stream_answer(self._http, COMPLETION_PATH, raw, reader)) as items:
             async for item in items:

@@ -151,7 +151,7 @@ class Ollama:
             if not is_of_r1(request.model) or request.tools:
                 raise BadRequest("only R1 itself can go on here, and without tools: its template alone is known")
             body = wire.raw_body(request, wire.r1_prompt(request.messages, prefix))
-            answer = Answer(ThoughtSplitter(inside=prefix.answer is None), trims=prefix is _EMPTY_THOUGHT)
+            answer = Answer(ThoughtSplitter(inside=prefix.answer is None), behind=prefix)
             return stream_answer(self._http, "/api/generate", body, wire.NdjsonReader(answer))
         inside = not thinks and request.think != "off" and begins_in_thought(request.model)
         reader = wire.NdjsonReader(Answer(ThoughtSplitter(inside=inside)))

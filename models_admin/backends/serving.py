@@ -113,7 +113,7 @@ async def _continuation(http: EngineHttp, request: ChatRequest, prefix: Prefix) 
     prompt = _tokens(told)
     tail = tail_of(prefix, is_open=await _opens_thought(http, request.model, prompt))
     prompt += await _text_tokens(http, request.model, tail)
-    answer = Answer(ThoughtSplitter(inside=prefix.answer is None), trims=prefix is _EMPTY_THOUGHT)
+    answer = Answer(ThoughtSplitter(inside=prefix.answer is None), behind=prefix)
     body = completion_body(request, prompt)
     # A completion without a limit ends after 16 tokens, unlike a chat; one beyond the context is refused.
     room = (integer(told.get("max_model_len")) or request.context_tokens or 0) - len(prompt)

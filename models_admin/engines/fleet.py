@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from models_admin.backends.capabilities import CAPABILITIES
+from models_admin.backends.capabilities import CAPABILITIES, continuing
 from models_admin.models import CatalogueModel, Deployment, Engine, Host, SlotLease, Worker
 from models_admin.models.hosts import LOCAL_HOST as LOCAL_HOST
 
@@ -115,6 +115,12 @@ def can(model_key: str, ability: str) -> bool:
     """Whether every engine that serves it has this capability (a field of `Capabilities`): any of them may answer."""
     kinds = Deployment.objects.filter(artifact__model__key=model_key).values_list("engine__kind", flat=True)
     return all(getattr(CAPABILITIES[kind], ability) for kind in kinds)
+
+
+def can_continue(model_key: str, ability: str) -> bool:
+    """Whether any replica of it can go on behind a text; `ability` as of `continuing`."""
+    rows = Deployment.objects.filter(artifact__model__key=model_key).values_list("engine__kind", "artifact__ref")
+    return any(ability in continuing(kind, ref) for kind, ref in rows)
 
 
 def warm_deployments(model_key: str) -> list[Deployment]:

@@ -17,6 +17,7 @@ class Why(StrEnum):
     FULL = "full"
     CLOUD = "cloud"
     FAILING = "failing"
+    CANNOT_GO_ON = "cannot_go_on"
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Replica:
     """A deployment of the model. `busy` of its `slots` hold an answer.
 
     One that failed again and again rests, and then is on trial: it gets one answer at a time until one succeeds.
+    `abilities` are fields of `Capabilities` that its engine has.
     """
 
     id: int
@@ -33,6 +35,7 @@ class Replica:
     is_cloud: bool = False
     is_resting: bool = False
     is_on_trial: bool = False
+    abilities: frozenset[str] = frozenset()
 
     @property
     def free(self) -> int:
@@ -48,10 +51,12 @@ class Replica:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is known of the answer: the replica of the conversation's previous one, and whether it must stay at home."""
+    """What is known of the answer: the replica of the conversation's previous one, whether it must stay at home, and
+    the ability that it takes to go on behind its text ('' where there is none)."""
 
     previous: int | None = None
     stays_home: bool = False
+    ability: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,8 @@ class Nowhere:
 
     @property
     def is_forbidden(self) -> bool:
-        """Waiting will not help: every replica is a cloud's, and this must stay at home."""
-        return bool(self.reasons) and set(self.reasons.values()) == {Why.CLOUD}
+        """Waiting will not help: every replica is a cloud's, and this must stay at home, or cannot go on with it."""
+        return bool(self.reasons) and set(self.reasons.values()) <= {Why.CLOUD, Why.CANNOT_GO_ON}
 
 
 def place(wish: Wish, replicas: Sequence[Replica]) -> Replica | Nowhere:
@@ -87,6 +92,8 @@ def taken(replicas: Sequence[Replica], chosen: Replica) -> list[Replica]:
 def _hindrance(wish: Wish, replica: Replica) -> Why | None:
     if replica.is_cloud and wish.stays_home:
         return Why.CLOUD
+    if wish.ability and wish.ability not in replica.abilities:
+        return Why.CANNOT_GO_ON
     if not replica.is_warm:
         return Why.NOT_WARM
     if replica.free:

@@ -100,14 +100,14 @@ def test_a_script_that_gives_up_waiting_stops_the_answer(client: Any, stack: Sta
 
 def test_a_failure_of_the_engine_is_an_error_with_its_reason(client: Any) -> None:
     with pytest.raises(openai.APIStatusError) as failed:
-        ask(client, "say 3+20 die_after=5")
+        ask(client, "say 3+20 dies_every=5")
     assert failed.value.status_code == 502
     assert failed.value.body["code"] == "engine_broke_off"
 
 
 def test_a_failure_within_a_stream_reaches_the_script(client: Any) -> None:
     with pytest.raises(openai.APIError, match="engine_broke_off"):
-        for _chunk in ask(client, "say 3+20 die_after=5", stream=True):
+        for _chunk in ask(client, "say 3+20 dies_every=5", stream=True):
             pass
 
 

@@ -15,7 +15,7 @@ from chat import errors, estimating, generation, places, scheduling, settlement,
 from chat.generation import Ask
 from chat.line_memory import LineMemory
 from chat.models import Generation, LengthSeen
-from chat.settlement import Outcome
+from chat.outcome import Outcome
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, RateCard, Worker
 
 Make = Callable[..., Ask]

@@ -13,7 +13,7 @@ from accounts.models import User
 from chat import claiming, generation, scheduling, settlement
 from chat.generation import Ask, Submitted
 from chat.models import Conversation, Generation
-from chat.settlement import Outcome
+from chat.outcome import Outcome
 from models_admin.engines import circuit, fleet
 from models_admin.models import Deployment, Engine, SlotLease, Worker
 

@@ -14,7 +14,7 @@ from accounts.models import Reservation, User
 from chat import checkpointing, claiming, errors, generation, scheduling, settlement
 from chat.generation import Ask, Submitted
 from chat.models import Generation, Message
-from chat.settlement import Outcome
+from chat.outcome import Outcome
 from models_admin.engines import fleet
 from models_admin.models import Deployment, SlotLease
 

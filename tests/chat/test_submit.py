@@ -15,7 +15,7 @@ from accounts.models import LedgerEntry, Reservation, User
 from chat import checkpointing, claiming, errors, generation, history, places, reaping, scheduling, settlement
 from chat.generation import Ask
 from chat.models import Conversation, Generation, Message, Segment
-from chat.settlement import Outcome
+from chat.outcome import Outcome
 from models_admin.engines import fleet
 from models_admin.engines.secrets import SecretUnreadable
 from models_admin.models import Deployment, SlotLease, Worker
@@ -121,6 +121,7 @@ def test_an_end_is_settled_once_and_billed_once(person: User, deployment: Deploy
     assert Reservation.objects.get(generation_id=made.generation).state == "settled"
 
 
+@override_settings(AFTER_LOSS="fail")
 def test_late_writes_of_a_reaped_runner_are_refused(person: User, deployment: Deployment, ask: Make) -> None:
     made = generation.submit(person, ask())
     scheduling.release_what_can_run()
@@ -191,6 +192,7 @@ def test_the_slots_of_a_deleted_person_are_free_again(person: User, deployment: 
     assert not SlotLease.objects.exists()
 
 
+@override_settings(AFTER_LOSS="fail")
 def test_an_answer_of_a_deleted_runner_is_ended(person: User, deployment: Deployment, ask: Make) -> None:
     made = generation.submit(person, ask())
     scheduling.release_what_can_run()

@@ -1,0 +1,144 @@
+"""What an attempt is charged: a segment and a line of the ledger each, the quota once for all of them."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import ledger, quota
+from chat import estimating, ledger_facts
+from chat.models import Generation, Segment
+from chat.outcome import Outcome
+from models_admin.engines.rates import Rate
+from models_admin.family import prices
+from models_admin.models import PriceRow
+
+State = Generation.State
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the ended attempts at an answer took together; `at` is when the last of them ended."""
+
+    attempts: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    thinking_tokens: int = 0
+    answer_tokens: int = 0
+    gpu_ms: int = 0
+    cost_micro: int = 0
+    at: datetime | None = None
+
+    @property
+    def amounts(self) -> quota.Amounts:
+        output = self.thinking_tokens + self.answer_tokens
+        return quota.Amounts(gpu_ms=self.gpu_ms, output_tokens=output, requests=1, cost_micro=self.cost_micro)
+
+
+def taken(generation_id: uuid.UUID) -> Taken:
+    segments = list(Segment.objects.filter(generation=generation_id).order_by("attempt"))
+    booked = ledger.booked([_key(row, is_first=number == 0) for number, row in enumerate(segments)])
+    return Taken(
+        len(segments),
+        sum(row.prompt_tokens for row in segments),
+        sum(row.cached_tokens for row in segments),
+        sum(row.thinking_tokens for row in segments),
+        sum(row.answer_tokens for row in segments),
+        sum(row.gpu_ms for row in segments),
+        booked.cost_micro,
+        booked.at,
+    )
+
+
+def bill(row: Generation, outcome: Outcome, before: Taken) -> Taken:
+    """Write down what this attempt took; returns what all took. `row` as it was while the attempt ran."""
+    charged = _charge(row, outcome)
+    segment = Segment.objects.create(
+        generation=row,
+        attempt=row.attempt,
+        deployment=row.deployment,
+        prompt_tokens=outcome.prompt_tokens,
+        cached_tokens=outcome.cached_tokens,
+        thinking_tokens=outcome.thinking_tokens,
+        answer_tokens=outcome.answer_tokens,
+        gpu_ms=charged,
+        text_from=row.text_from,
+        thinking_from=row.thinking_from,
+        finish=outcome.finish or outcome.reason,
+    )
+    use = _use(row, outcome, before, _key(segment, is_first=before.attempts == 0), charged)
+    ledger.record(use)
+    after = taken(row.pk)
+    Generation.objects.filter(pk=row.pk).update(gpu_ms=after.gpu_ms)
+    return after
+
+
+def close_quota(row: Generation, all_: Taken) -> None:
+    """The reservation of an answer that has ended is settled with all its attempts, or given back where none began."""
+    if all_.attempts == 0:
+        quota.release(row.pk)
+        return
+    quota.settle(row.pk, all_.amounts)
+    if row.state == State.DONE:
+        output, think = all_.thinking_tokens + all_.answer_tokens, estimating.think_of(row.options)
+        transaction.on_commit(partial(estimating.learn, row.user_id, row.model_key, think, output), robust=True)
+
+
+def _key(segment: Segment, *, is_first: bool) -> str:
+    """Kind "use" counts as a request: an answer in several parts is one."""
+    return f"{segment.generation_id}/{segment.attempt}/{'use' if is_first else 'part'}"
+
+
+def _charge(row: Generation, outcome: Outcome) -> int:
+    """GPU ms of this attempt, by the rates that were fixed when it was released."""
+    rate = Rate(row.prefill_us, row.decode_us, 0)
+    return rate.gpu_ms(
+        prompt_tokens=outcome.prompt_tokens, cached_tokens=outcome.cached_tokens, output_tokens=outcome.output_tokens
+    )
+
+
+def _price(row: Generation) -> PriceRow | None:
+    """For a cloud's answer alone: the price that was valid when it began, whatever changed meanwhile."""
+    if row.deployment is None or not row.deployment.engine.is_cloud or row.started_at is None:
+        return None
+    return prices.price_at(row.deployment.engine.kind, row.deployment.artifact.ref, row.started_at)
+
+
+def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: int) -> ledger.Use:
+    group, deployment, price = row.user.main_group, row.deployment, _price(row)
+    cost = prices.cost(
+        price,
+        prompt_tokens=outcome.prompt_tokens,
+        cached_tokens=outcome.cached_tokens,
+        output_tokens=outcome.output_tokens,
+    )
+    return ledger.Use(
+        key=key,
+        at=timezone.now(),
+        ledger_id=row.user.ledger_id,
+        group_name=group.name if group else "",
+        token_name=row.token.name if row.token else "",
+        model_key=row.model_key,
+        host_name=deployment.engine.host.name if deployment else "",
+        source="api" if row.token_id else "web",
+        prompt_tokens=outcome.prompt_tokens,
+        cached_tokens=outcome.cached_tokens,
+        thinking_tokens=outcome.thinking_tokens,
+        answer_tokens=outcome.answer_tokens,
+        waiting_ms=ledger_facts.milliseconds(before.at or row.created_at, row.released_at) or 0,
+        loading_ms=ledger_facts.loading_ms(row),
+        prefill_ms=outcome.prefill_ms,
+        decode_ms=outcome.decode_ms,
+        gpu_ms_charged=charged,
+        gpu_ms_measured=outcome.prefill_ms + outcome.decode_ms,
+        cost_micro=cost.micro,
+        currency=cost.currency,
+        deployment_id=row.deployment_id,
+        price_row_id=price.pk if price else None,
+        unsent_thinking_tokens=ledger_facts.unsent_thinking_tokens(row) if outcome.has_token else 0,
+    )
