@@ -25,7 +25,7 @@ from django.views.decorators.http import require_POST
 
 from models_admin.engines import engine_address, engine_facts, secrets
 from models_admin.family.sentences import listed
-from models_admin.loads.attach import AttachError
+from models_admin.loads.attachments import AttachError
 from models_admin.models import Engine
 from models_admin.pages import host_view, memory_words, served_models
 

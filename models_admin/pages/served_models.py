@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from models_admin import audit
 from models_admin.engines import engine_facts
 from models_admin.family import catalogue
-from models_admin.loads import attach
+from models_admin.loads import attachments
 from models_admin.models import Engine
 from models_admin.pages.model_verbs import Person
 
@@ -39,7 +39,7 @@ def attach_all(engine: Engine, names: Iterable[str], *, person: Person) -> int:
     """How many were attached. Raises AttachError, PermissionDenied."""
     if not person.has_perm(RIGHT):  # type: ignore[union-attr]
         raise PermissionDenied
-    rows = attach.attach_served(engine, names)
+    rows = attachments.attach_served(engine, names)
     for row in rows:
         audit.record(person.get_username(), "deploy", row, after=f"{row.context_tokens} × {row.slots}")
     return len(rows)
