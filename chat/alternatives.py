@@ -35,7 +35,7 @@ def alternatives(user: User, generation_id: str) -> list[Alternative]:
     told = places.told_places()
     found: list[tuple[int, Alternative]] = []
     for model in picker.models(user):
-        if model.look != "warm" or model.key == row.model_key:
+        if model.look != "warm" or not model.may_ask or model.key == row.model_key:
             continue
         there = told.get(places.for_newcomer(model.key))
         if there is None or there.high is None:  # not known: nothing is promised

@@ -17,7 +17,7 @@ from accounts.models import User
 from chat import box_line, cold_models, pace
 from chat.box_line import Queue
 from chat.pace import Pace
-from models_admin.engines import engine_facts, fleet
+from models_admin.engines import access, engine_facts, fleet
 from models_admin.loads import outlook, warm_words
 from models_admin.models import Deployment, Engine, Pin
 from models_admin.pages import host_view, pin_words
@@ -146,11 +146,13 @@ def lead(seen: Box) -> str:
 
 
 def _namer(user: User) -> Any:
-    """Models that people may not ask for have no name for them, but their memory is taken all the same."""
+    """Models that a person does not see have no name for him, but their memory is taken all the same."""
+    may = access.of(user)
 
     def name_of(row: Deployment) -> str:
         model = row.artifact.model
-        return model.name if model.is_visible or user.is_staff else _("Another model")
+        is_seen = user.is_staff or (model.is_visible and may.sees(model.key))
+        return model.name if is_seen else _("Another model")
 
     return name_of
 

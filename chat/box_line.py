@@ -17,6 +17,7 @@ from accounts.models import User
 from chat import places, waiting
 from chat.bells import Place, Why
 from chat.pace import Waiting
+from models_admin.engines import access
 from models_admin.models import CatalogueModel
 from models_admin.pages.host_view import moment
 
@@ -68,7 +69,10 @@ def queues(reader: User, line: Sequence[Waiting]) -> list[Queue]:
     # Without a leader nobody has reckoned them yet.
     told = places.told_places() or places.places_of(waiting.read_line())
     shown = CatalogueModel.objects.filter(key__in={each.model for each in line})
-    names = {model.key: model.name for model in shown if model.is_visible or reader.is_staff}
+    may = access.of(reader)
+    names = {
+        model.key: model.name for model in shown if reader.is_staff or (model.is_visible and may.sees(model.key))
+    }  # fmt: skip
     people = _people(reader, line)
     found = Counter(each.model for each in line)
     return [

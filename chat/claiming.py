@@ -11,11 +11,13 @@ from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
 from accounts import rights
+from accounts.models import User
 from chat import carrying_on, errors, history, settlement, thinking_end
 from chat.models import Generation, Message
 from chat.stream_log import Written
 from models_admin.backends import base
 from models_admin.backends.capabilities import continuing
+from models_admin.engines import access
 from models_admin.loads.probing import endpoint_of
 from models_admin.models import Deployment
 
@@ -46,8 +48,8 @@ class Work:
     can_end_thinking: bool = False
 
 
-class KeptAtHome(Exception):
-    """The deployment is a cloud's, and this conversation or this person may not be sent there: `code` says which."""
+class NotAllowed(Exception):
+    """Its person may not ask this model any more, or it may not be sent to this cloud: `code` says why."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -57,7 +59,7 @@ class KeptAtHome(Exception):
 def claim(generation_id: uuid.UUID, attempt: int, worker_id: int) -> Work | None:
     """Move released → running; None when somebody else has it, or it was stopped.
 
-    Whatever is raised has moved nothing: `SecretUnreadable` for an engine's key, `KeptAtHome`.
+    Whatever is raised has moved nothing: `SecretUnreadable` for an engine's key, `NotAllowed`.
     """
     with transaction.atomic():
         moved = Generation.objects.filter(
@@ -78,10 +80,7 @@ def _work(generation_id: uuid.UUID) -> Work:
     if answer is None or deployment is None:
         raise LookupError(f"message or deployment of {generation_id} is gone")
     # Asked again at the last door: rights, a lock or an engine may have changed while it waited.
-    if deployment.engine.is_cloud and answer.conversation.is_local_only:
-        raise KeptAtHome(errors.LocalOnly.code)
-    if deployment.engine.is_cloud and not rights.may_use_cloud(row.user):
-        raise KeptAtHome(errors.CloudNotAllowed.code)
+    _check_rights(row.user, row.model_key, deployment, is_local_only=answer.conversation.is_local_only)
     before = _before(row, answer)
     return Work(
         generation_id,
@@ -107,6 +106,15 @@ def _before(row: Generation, answer: Message) -> Written:
     return Written(
         answer.thinking[: row.thinking_from], answer.text[: row.text_from], row.thinking_tokens, row.answer_tokens
     )
+
+
+def _check_rights(user: User, model_key: str, deployment: Deployment, *, is_local_only: bool) -> None:
+    if refused := access.why_not(user, model_key):
+        raise NotAllowed(refused)
+    if deployment.engine.is_cloud and is_local_only:
+        raise NotAllowed(errors.LocalOnly.code)
+    if deployment.engine.is_cloud and not rights.may_use_cloud(user):
+        raise NotAllowed(errors.CloudNotAllowed.code)
 
 
 def _request(row: Generation, answer: Message, deployment: Deployment, before: Written) -> base.ChatRequest:

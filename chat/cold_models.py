@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from chat.bells import Why
 from chat.models import StrandedModel
+from models_admin.engines import access
 from models_admin.loads import outlook
 from models_admin.loads.outlook import Look, Outlook, Verdict
 from models_admin.models import Deployment
@@ -91,10 +92,10 @@ def _code(found: Outlook) -> str:
 
 
 def _making_room(row: Deployment, look: Look) -> str:
-    """The model on the same host that is on its way out."""
+    """The model on the same host that is on its way out, where everybody may see it: all who wait read this."""
     leaving = (
         other.artifact.model
         for other in look.deployments.values()
         if other.engine.host_id == row.engine.host_id and other.state == State.DRAINING
     )
-    return next((model.name for model in leaving if model.is_visible), "")
+    return next((model.name for model in leaving if model.is_visible and not access.is_kept_from_some(model)), "")

@@ -37,6 +37,18 @@ class NoModel(WishRefused):
     code = "no_model"
 
 
+class MayNotAsk(WishRefused):
+    """This person may see the model, not ask it."""
+
+    code = "may_not_ask"
+
+
+class MayNotLoad(WishRefused):
+    """This person may ask the model while it is warm, and now it would have to be loaded for him."""
+
+    code = "may_not_load"
+
+
 class CloudNotAllowed(WishRefused):
     """The model is a cloud's, and this person's group may not send anything there."""
 

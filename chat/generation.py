@@ -19,7 +19,7 @@ from chat import bells, errors, estimating, history, settlement
 from chat.estimating import Estimate
 from chat.models import Conversation, Generation, Message
 from live import doorbell
-from models_admin.engines import fleet
+from models_admin.engines import access, fleet
 
 TEXT_LIMIT = 200_000  # characters
 TITLE_LENGTH = 60
@@ -166,11 +166,19 @@ def _replay(user: User, key: uuid.UUID, digest: str) -> Submitted | None:
 def _admit(user: User, model_key: str) -> None:
     """The person's row is locked first: two tabs cannot both take the last place of his cap."""
     User.objects.select_for_update().only("pk").get(pk=user.pk, is_active=True)
-    if not fleet.is_offered(model_key):
-        raise errors.NoModel
+    _check_access(user, model_key)
     waiting = Generation.objects.filter(user=user, state=State.WAITING).count()
     if waiting >= settings.WAITING_PER_USER:
         raise errors.TooManyWaiting(settings.WAITING_PER_USER)
+
+
+def _check_access(user: User, model_key: str) -> None:
+    """A model that somebody may not see looks like one that is not there."""
+    refused = access.why_not(user, model_key)
+    if not fleet.is_offered(model_key) or refused == access.NO_MODEL:
+        raise errors.NoModel
+    if refused:
+        raise errors.MayNotAsk if refused == access.MAY_NOT_ASK else errors.MayNotLoad
 
 
 def _keep_at_home(user: User, conversation: Conversation, model_key: str) -> None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from chat import picker
-from models_admin.engines import fleet
+from models_admin.engines import access, fleet
 from models_admin.engines.fleet import DEMO_MODEL
 from models_admin.family import catalogue
 from models_admin.family.catalogue import Card, Source
@@ -35,6 +35,7 @@ class Here:
     about: str = ""
     can_wish: bool = False
     is_wished: bool = False
+    may_ask: bool = True
 
     @property
     def is_demo(self) -> bool:
@@ -98,8 +99,10 @@ def _offered(user: User) -> Iterable[Offer]:
     found: dict[CatalogueModel, list[Deployment]] = {}
     for row in rows.order_by("pk"):
         found.setdefault(row.artifact.model, []).append(row)
-    choices = {each.key: each for each in picker.models(user)}
+    choices, may = {each.key: each for each in picker.models(user)}, access.of(user)
     for model, deployments in found.items():
+        if not may.sees(model.key):
+            continue
         here = _here(model, deployments, choices.get(model.key))
         yield Offer(None if here.is_cloud else _card(model, deployments), here)
 
@@ -122,9 +125,10 @@ def _here(model: CatalogueModel, deployments: list[Deployment], choice: picker.M
         places=listed(dict.fromkeys(fleet.place_of(row.engine) for row in best)),
         context=formats.number_format(context, force_grouping=True),
         is_cloud=all(row.engine.is_cloud for row in deployments),
-        about=choice.note if choice and choice.can_wish else "",
+        about=choice.note if choice and (choice.can_wish or not choice.may_ask) else "",
         can_wish=bool(choice and choice.can_wish),
         is_wished=bool(choice and choice.is_wished),
+        may_ask=choice is None or choice.may_ask,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.db.models import OuterRef, Subquery
@@ -16,7 +16,8 @@ from accounts import rights
 from accounts.models import User
 from chat import cold_models, pace, ready_wishes
 from models_admin.backends.capabilities import CAPABILITIES
-from models_admin.engines import fleet
+from models_admin.engines import access, fleet
+from models_admin.engines.access import Access
 from models_admin.engines.fleet import DEMO_MODEL
 from models_admin.family.sentences import filled
 from models_admin.loads import outlook, warm_words
@@ -55,7 +56,8 @@ LOADABLE = (Verdict.FITS, Verdict.AFTER_UNLOADING)
 class Model:
     """One model to choose. `look` names the dot of its state, `note` stands under the field where it is chosen.
 
-    `is_wished`: the person will be told when it is ready; `can_wish`: there is something to be told of.
+    `is_wished`: the person will be told when it is ready; `can_wish`: there is something to be told of. `may_ask`: he
+    may, at least while it is warm.
     """
 
     key: str
@@ -69,6 +71,7 @@ class Model:
     is_out_of_reach: bool = False
     is_cloud: bool = False
     always_thinks: bool = False
+    may_ask: bool = True
 
     @property
     def is_demo(self) -> bool:
@@ -83,9 +86,23 @@ def models(user: User) -> list[Model]:
     by_key: dict[str, list[Deployment]] = {}
     for row in rows.order_by("artifact__model__name", "pk"):
         by_key.setdefault(row.artifact.model.key, []).append(row)
-    words = _Words(outlook.look(), ready_wishes.wished_by(user))
-    found = [words.of(key, mine) for key, mine in by_key.items()]
-    return sorted(found, key=lambda model: ORDER.index(model.look))
+    may = access.of(user)
+    words = _Words(outlook.look(), ready_wishes.wished_by(user), may)
+    found = [_allowed(words.of(key, mine), may) for key, mine in by_key.items() if may.sees(key)]
+    return sorted(found, key=lambda model: (not model.may_ask, ORDER.index(model.look)))
+
+
+def _allowed(model: Model, may: Access) -> Model:
+    """The same with what this person may do of it in its words."""
+    if not may.asks(model.key):
+        note = _("You may see this model, not ask it.")
+        return replace(
+            model, wait=_("not for you"), note=note, about=note, can_wish=False, is_out_of_reach=True, may_ask=False
+        )
+    if may.loads(model.key) or not access.costs_a_load(model.key):
+        return model
+    note = _("You may ask it while it is warm, and it is cold now.")
+    return replace(model, wait=_("cold"), note=note, about=note)
 
 
 def chosen(found: Sequence[Model], key: str) -> Model | None:
@@ -100,8 +117,8 @@ def sentences(*parts: str) -> str:
 class _Words:
     """The sentences about each model, from one reading of the tables."""
 
-    def __init__(self, look: Look, wished: frozenset[str]) -> None:
-        self._look, self._wished = look, wished
+    def __init__(self, look: Look, wished: frozenset[str], may: Access) -> None:
+        self._look, self._wished, self._may = look, wished, may
         self._in_use = fleet.slots_in_use()
         self._people: dict[str, set[int]] = {}
         for each in pace.waiting(timezone.now()):
@@ -141,7 +158,7 @@ class _Words:
             case Verdict.FITS:
                 return filled(_("Cold. There is room for it on %(host)s."), where)
             case Verdict.AFTER_UNLOADING:
-                return sentences(_("Cold."), _unloads(found.unloads))
+                return sentences(_("Cold."), self._unloads(found.unloads))
             case Verdict.PINNED:
                 return self._pinned(found, where)
             case Verdict.IN_USE:
@@ -173,11 +190,26 @@ class _Words:
             row for row in self._look.deployments.values()
             if row.engine.host_id == host and row.state == State.WARM and self._look.is_pinned(row)
         ]  # fmt: skip
-        about = {**where, "models": names(here)}
+        about = {**where, "models": names(here, self._may)}
         if found.pinned_until:
             about["time"] = moment(found.pinned_until)
             return _("Pinned until %(time)s: %(models)s would have to go.") % about
         return _("%(models)s would have to go, and is pinned on %(host)s.") % about
+
+    def _unloads(self, rows: Sequence[Deployment]) -> str:
+        """Whom it costs: counted are people of today, the reader's own day."""
+        midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        today = pace.since(midnight).filter(deployment__in=[row.pk for row in rows])
+        people = today.values("user").distinct().count()
+        about = {"models": names(rows, self._may), "count": people}
+        if not people:
+            return _("Unloads %(models)s, used by nobody today.") % about
+        text = ngettext(
+            "Unloads %(models)s, used by one person today.",
+            "Unloads %(models)s, used by %(count)d people today.",
+            people,
+        )
+        return text % about
 
     def _context(self, found: Outlook) -> str:
         count = formats.number_format(found.deployment.context_tokens, force_grouping=True)
@@ -213,9 +245,10 @@ def _newest_first_token_ms() -> dict[int, int]:
     return dict(warm.filter(ms__isnull=False).values_list("pk", "ms"))
 
 
-def names(rows: Iterable[Deployment]) -> str:
-    """Of their models; those that people may not ask for have none."""
-    found = (row.artifact.model.name if row.artifact.model.is_visible else _("another model") for row in rows)
+def names(rows: Iterable[Deployment], may: Access) -> str:
+    """Of their models; those that this person does not see have none."""
+    models = [row.artifact.model for row in rows]
+    found = (model.name if model.is_visible and may.sees(model.key) else _("another model") for model in models)
     return ("、" if _is_chinese() else ", ").join(dict.fromkeys(found))
 
 
@@ -225,20 +258,6 @@ def _loading(row: Deployment, where: dict[str, str]) -> str:
     if row.progress is None:
         return filled(_("Loading on %(host)s."), where)
     return _("Loading on %(host)s, %(percent)d %%.") % {**where, "percent": row.progress}
-
-
-def _unloads(rows: Sequence[Deployment]) -> str:
-    """Whom it costs: counted are people of today, the reader's own day."""
-    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
-    today = pace.since(midnight).filter(deployment__in=[row.pk for row in rows])
-    people = today.values("user").distinct().count()
-    about = {"models": names(rows), "count": people}
-    if not people:
-        return _("Unloads %(models)s, used by nobody today.") % about
-    text = ngettext(
-        "Unloads %(models)s, used by one person today.", "Unloads %(models)s, used by %(count)d people today.", people
-    )
-    return text % about
 
 
 def _too_big(found: Outlook, where: dict[str, str]) -> str:

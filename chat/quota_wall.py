@@ -149,7 +149,7 @@ def _limit(standing: Standing, hit: Standing, names: dict[str, str], currency: s
 def _ways(user: User, model_key: str, may_leave: bool) -> tuple[Way, ...]:
     found = []
     for model in picker.models(user):
-        if model.look == "warm" and model.key != model_key and (may_leave or not model.is_cloud):
+        if model.look == "warm" and model.may_ask and model.key != model_key and (may_leave or not model.is_cloud):
             amounts = _amounts(user, model.key)
             standings = quota_standing.read(user, None, model.key)
             if all(each.fits(amounts.of(each.limit.unit)) for each in standings if amounts.touches(each.limit.unit)):

@@ -18,7 +18,7 @@ from accounts.models import User
 from chat import bells
 from chat.models import ReadyWish
 from live import doorbell
-from models_admin.engines import fleet
+from models_admin.engines import access, fleet
 from models_admin.models import CatalogueModel
 
 MOST = 10
@@ -44,7 +44,8 @@ class Ready:
 
 def wish(user: User, model_key: str) -> None:
     """Remember it; what is warm already is told at once. Raises NotOffered, TooMany."""
-    if not fleet.is_offered(model_key) or (fleet.is_cloud(model_key) and not rights.may_use_cloud(user)):
+    is_cloud_shut = fleet.is_cloud(model_key) and not rights.may_use_cloud(user)
+    if not fleet.is_offered(model_key) or not access.of(user, model_key).asks(model_key) or is_cloud_shut:
         raise NotOffered
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)  # two tabs at once do not pass the cap together
@@ -72,7 +73,8 @@ def ready_for(user: User) -> list[Ready]:
     told = ReadyWish.objects.filter(user=user, told_at__isnull=False).order_by("-told_at", "pk")
     keys = list(told.values_list("model_key", flat=True))
     names = dict(CatalogueModel.objects.filter(key__in=keys, is_visible=True).values_list("key", "name"))
-    return [Ready(key, names[key], place) for key in keys if key in names and (place := _place(key))]
+    may = access.of(user)
+    return [Ready(key, names[key], place) for key in keys if key in names and may.asks(key) and (place := _place(key))]
 
 
 def tell(model_key: str) -> int:

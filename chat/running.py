@@ -13,7 +13,7 @@ from django.db import DatabaseError
 
 from chat import bells, carrying_on, reading, reaping, settlement
 from chat.checkpointing import checkpoint, row_of
-from chat.claiming import KeptAtHome, Work, claim
+from chat.claiming import NotAllowed, Work, claim
 from chat.database import in_database, on_lease_thread
 from chat.live_answer import Live, outcome_of
 from chat.models import Generation
@@ -85,7 +85,7 @@ class Runner:
         except SecretUnreadable:
             log.error("generation %s: the key of its engine cannot be read", generation_id)
             reason = base.WrongKey.code
-        except KeptAtHome as error:
+        except NotAllowed as error:
             reason = error.code
         except Exception:
             log.exception("generation %s cannot be begun", generation_id)

@@ -19,7 +19,19 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import quota, rollup
-from chat import bells, errors, making_way, places, placing, queue, ready_wishes, reaping, settlement, stranded
+from chat import (
+    bells,
+    cold_wishes,
+    errors,
+    making_way,
+    places,
+    placing,
+    queue,
+    ready_wishes,
+    reaping,
+    settlement,
+    stranded,
+)
 from chat.database import in_database, on_lease_thread
 from chat.line import Line
 from chat.line_memory import LineMemory
@@ -195,7 +207,8 @@ def release_what_can_run(memory: LineMemory | None = None) -> int:
             return 0
         warm = {model: rows for model in line.models if (rows := fleet.warm_deployments(model))}
         line.serve(warm)
-        memory.held_back = making_way.load_what_may(line, [model for model in line.models if model not in warm])
+        cold = cold_wishes.admitted(line, [model for model in line.models if model not in warm])
+        memory.held_back = making_way.load_what_may(line, cold)
         in_use = fleet.slots_in_use()
         return sum(_release_of(line, model, rows, in_use, memory.held_back) for model, rows in warm.items())
 

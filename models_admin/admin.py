@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from models_admin.pages import (
+    access_admin,
     audit_admin,
     catalogue_admin,
     deployment_admin,
@@ -15,6 +16,7 @@ from models_admin.pages import (
 
 # Django looks for this module alone; the imports register what the others show.
 __all__ = [
+    "access_admin",
     "audit_admin",
     "catalogue_admin",
     "deployment_admin",

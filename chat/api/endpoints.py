@@ -14,14 +14,14 @@ from django.views.decorators.csrf import csrf_exempt
 
 from accounts import rights, tokens
 from accounts.ids import uuid7
-from accounts.models import ApiToken
+from accounts.models import ApiToken, User
 from chat import errors, generation
 from chat.api import answers, openai, refusals, sse
 from chat.api.openai import Completion, Frame, Refused
 from chat.database import in_database
 from chat.generation import Ask, Submitted
 from chat.models import Conversation, Generation
-from models_admin.engines import fleet
+from models_admin.engines import access, fleet
 
 Class = Generation.QueueClass
 LEAD = "Bearer "
@@ -77,8 +77,10 @@ async def chat_completions(request: HttpRequest, token: ApiToken) -> HttpRespons
     return await _whole(token, submitted, frame)
 
 
-def _check_abilities(ask: Ask) -> None:
-    """What the model's engines cannot do is said before anybody waits for it."""
+def _check_abilities(user: User, ask: Ask) -> None:
+    """What the model's engines cannot do is said before anybody waits for it, to those who see the model."""
+    if not access.of(user, ask.model).asks(ask.model):
+        return
     schema = ask.options.get("json_schema")
     if schema is not None and not fleet.can(ask.model, "any_schema" if schema else "json_object"):
         raise refusals.not_possible("response_format", ask.model)
@@ -86,8 +88,8 @@ def _check_abilities(ask: Ask) -> None:
 
 def _choices(token: ApiToken) -> list[fleet.Choice]:
     """What the token's person may ask for."""
-    may_use_cloud = rights.may_use_cloud(token.user)
-    return [choice for choice in fleet.choices() if may_use_cloud or not choice.is_cloud]
+    may_use_cloud, may = rights.may_use_cloud(token.user), access.of(token.user)
+    return [each for each in fleet.choices() if may.asks(each.key) and (may_use_cloud or not each.is_cloud)]
 
 
 async def _token(request: HttpRequest) -> ApiToken:
@@ -119,7 +121,7 @@ async def _submit(token: ApiToken, wish: Completion) -> Submitted:
         queue_class=Class.BACKGROUND if token.is_background else Class.SCRIPT,
     )
     try:
-        await in_database(_check_abilities, ask)
+        await in_database(_check_abilities, token.user, ask)
         return await in_database(generation.submit, token.user, ask)
     except errors.WishRefused as error:
         raise refusals.of_wish(error, wish.model) from None

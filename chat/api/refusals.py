@@ -9,6 +9,8 @@ from chat.api.openai import Refused
 
 STATUS = {
     "no_model": 404,
+    "may_not_ask": 403,
+    "may_not_load": 403,
     "not_found": 404,
     "still_answering": 409,
     "key_reused": 409,
@@ -18,6 +20,8 @@ WORDS = {
     "message_empty": "The last message is empty.",
     "message_too_long": "A message is longer than the limit allows.",
     "bad_text": "A message holds characters that cannot be stored (NUL or half a surrogate pair).",
+    "may_not_ask": "You may see this model, not ask it. Choose one that /v1/models lists, or ask an admin.",
+    "may_not_load": "You may ask this model while it is warm, and it is cold now. Choose another one.",
     "still_answering": "This conversation's answer is still being written.",
     "too_many_waiting": "Too many of your requests are waiting already.",
 }
@@ -36,6 +40,9 @@ FAILURES = {
     "never_ready": (503, "server_error", "model_not_ready"),
     "engine_overloaded": (503, "server_error", "engine_overloaded"),
     "out_of_credit": (503, "server_error", "out_of_credit"),
+    "no_model": (404, "invalid_request_error", "model_not_found"),
+    "may_not_ask": (403, "invalid_request_error", "may_not_ask"),
+    "may_not_load": (403, "invalid_request_error", "may_not_load"),
 }
 
 FAILURE_WORDS = {
@@ -66,7 +73,7 @@ def of_wish(error: errors.WishRefused, model_key: str) -> Refused:
     message = WORDS.get(error.code, "The request was refused.")
     status = STATUS.get(error.code, 400)
     kind = "rate_limit_error" if status == 429 else "invalid_request_error"
-    param = "messages" if status == 400 else None
+    param = {400: "messages", 403: "model"}.get(status)
     return Refused(status, message, kind=kind, code=error.code, param=param, retry_after=error.retry_after)
 
 
@@ -88,5 +95,5 @@ def of_failure(reason: str) -> Refused:
     """A generation that failed after it was taken."""
     status, kind, code = FAILURES.get(reason, (502, "server_error", reason or "failed"))
     retry_after = 5 if status == 503 else None
-    message = FAILURE_WORDS.get(reason, f"The answer failed: {code}.")
+    message = FAILURE_WORDS.get(reason) or WORDS.get(reason, f"The answer failed: {code}.")
     return Refused(status, message, kind=kind, code=code, retry_after=retry_after)

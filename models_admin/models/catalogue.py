@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -68,6 +69,10 @@ class ModelAccess(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model}: {self.group or self.user}"
+
+    def clean(self) -> None:
+        if (self.group is None) == (self.user is None):
+            raise ValidationError({"group": _("Name a group or a person, one of them.")})
 
 
 class Artifact(models.Model):

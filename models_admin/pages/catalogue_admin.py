@@ -21,6 +21,7 @@ from models_admin.family import artifacts
 from models_admin.family.artifacts import AddError
 from models_admin.models import Artifact, CatalogueModel
 from models_admin.pages import catalogue_page, catalogue_view, model_usage, model_work, plan_admin, verb_view
+from models_admin.pages.access_admin import ModelAccessInline
 from models_admin.pages.artifact_inline import ArtifactInline
 from models_admin.pages.catalogue_actions import VERBS, ModelActions
 from models_admin.pages.catalogue_row import Table
@@ -47,9 +48,9 @@ class CatalogueModelAdmin(ModelActions, admin.ModelAdmin):  # type: ignore[type-
     ordering = ("name",)
     search_fields = ("name", "key", "artifacts__ref")
     list_per_page = 50
-    fields = ("name", "key", "is_visible", "temperature", "top_p")
+    fields = ("name", "key", "is_visible", "is_restricted", "temperature", "top_p")
     readonly_fields = ("key",)
-    inlines = (ArtifactInline,)
+    inlines = (ModelAccessInline, ArtifactInline)
     actions = VERBS
     change_form_template = f"{TEMPLATES}/change_form.html"
     change_list_template = f"{TEMPLATES}/change_list.html"

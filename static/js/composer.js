@@ -172,7 +172,7 @@ export class Composer {
     const text = this.field.value;
     if (text.trim() === "" || this.isWalled) return;
     if (text.length > TEXT_LIMIT) return this.tell(this.words.say("reason.message_too_long", { n: TEXT_LIMIT }));
-    if (!this.model) return this.tell(this.words.say("reason.no_model"));
+    if (!this.model) return this.tell(this.words.say("no_model_yet"));
     this.tell("");
     clearTimeout(this.saving);
     this.field.value = "";

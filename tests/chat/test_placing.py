@@ -93,7 +93,7 @@ def test_who_was_released_to_a_cloud_is_asked_for_once_more_at_the_last_door(
     Engine.objects.update(is_cloud=True)
     Conversation.objects.update(is_local_only=True)
     row = Generation.objects.get(pk=made.generation)
-    with pytest.raises(claiming.KeptAtHome, match="local_only"):
+    with pytest.raises(claiming.NotAllowed, match="local_only"):
         claiming.claim(row.pk, row.attempt, fleet.register_worker("w").pk)
     assert Generation.objects.get(pk=row.pk).state == "released", "whatever is raised has moved nothing"
 
