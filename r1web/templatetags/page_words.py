@@ -68,6 +68,8 @@ def _interface() -> dict[str, str]:
         "signed_out": _("Signed out. Drafts stay in this browser."),
         "sending": _("Sending"),
         "tell_me": _("Tell me when it is ready"),
+        "note_start": _("Notify me when it starts"),
+        "has_started": _("“{title}” is being answered"),
         "tell_me_of": _("Tell me when {name} is ready"),
         "wish_not_kept": _("Not noted: you wait for ten models already, or the site did not answer."),
         "another_model": _("another model"),

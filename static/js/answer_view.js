@@ -4,6 +4,7 @@ import { MarkdownView } from "./markdown.js";
 import { ThinkingView, element } from "./thinking.js";
 import { drawWaiting } from "./waiting_view.js";
 import { icon } from "./icons.js";
+import { announce, mayNote } from "./start_note.js";
 
 /** Drawing may take a third of the time, so that a very long open block cannot freeze the page. */
 const SHARE = 3;
@@ -25,6 +26,7 @@ export class AnswerView {
     this.thinking = new ThinkingView(part(article, "thinking"), words);
     this.markdown = new MarkdownView(this.prose, words);
     this.isAsked = false;
+    this.wantsNote = false;
     this.earliest = 0;
     const began = Number(article.dataset.thinkingSince);
     this.thinkingSince = began || 0;
@@ -60,6 +62,7 @@ export class AnswerView {
     this.article.dataset.state = answer.state;
     this.article.dataset.after = answer.s;
     drawWaiting(this.waiting, this.words, answer.isLive && !answer.thinking && !answer.answer ? answer.waiting : null);
+    this.#noteStart();
     this.#drawStage();
     this.#drawThought();
     this.prose.classList.remove("prose--source");
@@ -67,6 +70,21 @@ export class AnswerView {
     if (!answer.isLive) this.#drawEnd();
     const spent = performance.now() - began;
     this.earliest = spent > 8 ? performance.now() + spent * (SHARE - 1) : 0;
+  }
+
+  /** Notify me when it starts. @param {HTMLElement} button */
+  toggleNote(button) {
+    this.wantsNote = !this.wantsNote;
+    if (this.wantsNote) mayNote();
+    button.setAttribute("aria-pressed", String(this.wantsNote));
+  }
+
+  #noteStart() {
+    const { answer } = this;
+    if (!this.wantsNote || (answer.isLive && !answer.thinking && !answer.answer)) return;
+    this.wantsNote = false;
+    const title = document.querySelector(".topbar__title")?.textContent ?? "";
+    announce(this.words.say("has_started", { title }), `started ${answer.generation}`);
   }
 
   #drawThought() {

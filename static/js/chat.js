@@ -84,6 +84,7 @@ class Chat {
     const { live } = this.thread;
     if (this.asked.size > 0 || (live && !(model && live.waiting))) return;
     const key = uuid();
+    if (model) this.composer.picker.chooseKey(model);
     const frame = regenerate(message, key, model);
     this.asked.set(key, { text: "", id: frame.id });
     this.thread.showRegenerating(key, message);

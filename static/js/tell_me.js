@@ -1,6 +1,7 @@
 // @ts-check
 // 'Tell me when it is ready': every bell of a model on the page is pressed or not pressed together.
 import { post } from "./partial.js";
+import { mayNote } from "./start_note.js";
 import { toast } from "./toast.js";
 
 export class TellMe {
@@ -18,7 +19,7 @@ export class TellMe {
     const model = bell.dataset.tellMe ?? "";
     const isWanted = bell.getAttribute("aria-pressed") !== "true";
     this.#show(model, isWanted);
-    if (isWanted) askForNotifications();
+    if (isWanted) mayNote();
     if (await post(isWanted ? "/ready/wish/" : "/ready/forget/", { model })) return;
     this.#show(model, !isWanted);
     toast(this.words.say("wish_not_kept"));
@@ -30,9 +31,4 @@ export class TellMe {
       bell.setAttribute("aria-pressed", String(isWished));
     }
   }
-}
-
-/** Browsers ask their person only where the page came over a safe line, and only after a click. */
-function askForNotifications() {
-  if (isSecureContext && "Notification" in window && Notification.permission === "default") Notification.requestPermission();
 }

@@ -168,6 +168,7 @@ export class Thread {
     if (!(button instanceof HTMLElement) || !article) return;
     const view = this.views.get(article.dataset.generation ?? "");
     if (button.dataset.action === "stop") this.onStop();
+    if (button.dataset.action === "note") view?.toggleNote(button);
     if (button.dataset.action === "regenerate") this.onRegenerate(article.dataset.message ?? "", button.dataset.model);
     if (button.dataset.action === "copy" && view) this.#say(button, (await copyText(view.answer.answer)) ? "copied" : "copy_failed");
   }

@@ -8,6 +8,7 @@ import { waitingWords } from "./waiting_words.js";
 /** Other models are offered to who waits longer than this, and looked at again after a while. */
 const SOON_SECONDS = 5;
 const OTHERS_MS = 10_000;
+const AGAIN_MS = 2_000;
 
 /** @param {HTMLElement} into @param {import("./i18n.js").Words} words @param {import("./waiting_words.js").Waiting | null} waiting */
 export function drawWaiting(into, words, waiting) {
@@ -36,6 +37,7 @@ async function offerOthers(into, waiting) {
   into.dataset.due = String(now + OTHERS_MS);
   const page = await fetchPartial(`/models/others/?generation=${encodeURIComponent(article.dataset.generation ?? "")}`);
   const fresh = page?.querySelector(".choices");
+  if (!fresh) into.dataset.due = String(performance.now() + AGAIN_MS);
   if (into.firstElementChild && fresh?.isEqualNode(into.firstElementChild)) return;
   into.replaceChildren(...(fresh ? [document.adoptNode(fresh)] : []));
 }
@@ -52,6 +54,7 @@ function drawBell(foot, words, bell) {
   const shown = /** @type {HTMLElement | null} */ (foot.querySelector("[data-tell-me]"));
   if (shown?.dataset.tellMe === bell?.key) return;
   shown?.remove();
+  /** @type {HTMLElement} */ (foot.querySelector("[data-action=note]")).hidden = Boolean(bell);
   if (!bell) return;
   const elsewhere = document.querySelector(`[data-tell-me="${CSS.escape(bell.key)}"]`);
   const button = action("bell", words.say("tell_me"));
@@ -89,11 +92,14 @@ function build(into, words) {
   bar.setAttribute("max", "100");
   main.append(head, element("p", "waiting__why"), bar);
   const foot = element("div", "waiting__foot");
+  const note = action("bell", words.say("note_start"));
+  note.dataset.action = "note";
+  note.setAttribute("aria-pressed", "false");
   const cancel = action("close", words.say("cancel"));
   cancel.dataset.action = "stop";
   const promise = element("span", "waiting__promise");
   promise.textContent = words.say("keeps_place");
-  foot.append(cancel, promise);
+  foot.append(note, cancel, promise);
   card.append(main, element("div", "waiting__others"), foot);
   into.replaceChildren(card);
   return card;
