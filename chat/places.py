@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+from django.db import transaction
 from django.utils import timezone
 
 from chat import cold_models, estimating, forecast
@@ -31,10 +32,9 @@ BOARD: Final = "r1:places"
 BOARD_SECONDS: Final = 10
 NEWCOMER: Final = "model:"
 OVERTAKEN: Final = "overtaken"
-# A mean distance of 1 is a standard deviation of so much, for a normal distribution.
-DEVIATION: Final = 1.25
 UNSEEN_LOAD_MS: Final = 30_000
 LOAD_SPREAD: Final = 0.3
+KEPT_AT_ONCE: Final = 100  # a transaction each: the write lock is free for others between them
 _read = msgspec.msgpack.Decoder(Place)
 
 
@@ -125,12 +125,14 @@ def keep_first_told(news: Mapping[str, Place]) -> None:
     """The first range that somebody was told stays with his question, so that its error can be known."""
     now = timezone.now().timestamp() * 1000
     timed = {key: place for key, place in news.items() if place.low is not None and place.high is not None}
-    rows = Generation.objects.filter(pk__in=[uuid.UUID(key) for key in timed], told_low_ms__isnull=True)
-    for row in rows.only("pk", "created_at"):
-        place, asked = timed[str(row.pk)], row.created_at.timestamp() * 1000
-        Generation.objects.filter(pk=row.pk, told_low_ms__isnull=True).update(
-            told_low_ms=max(0, round(max(place.low or 0, now) - asked)), told_high_ms=round((place.high or 0) - asked)
-        )
+    untold = Generation.objects.filter(told_low_ms__isnull=True)
+    rows = list(untold.filter(pk__in=[uuid.UUID(key) for key in timed]).values_list("pk", "created_at"))
+    for start in range(0, len(rows), KEPT_AT_ONCE):
+        with transaction.atomic():
+            for pk, created_at in rows[start : start + KEPT_AT_ONCE]:
+                place, asked = timed[str(pk)], created_at.timestamp() * 1000
+                low, high = max(place.low or 0, now) - asked, (place.high or 0) - asked
+                untold.filter(pk=pk).update(told_low_ms=max(0, round(low)), told_high_ms=round(high))
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class _Serving:
 
 def _serving(models: Iterable[str]) -> _Serving:
     rows = LengthSeen.objects.filter(user__isnull=True, model_key__in=list(models), tokens__gt=0)
-    spreads = {row.model_key: min(1.0, max(0.1, DEVIATION * row.spread / row.tokens)) for row in rows}
+    spreads = {row.model_key: forecast.relative_spread(row.tokens, row.spread) for row in rows}
     found = {model: rate for model in models if (rate := rates.of_model(model))}
     return _Serving(found, spreads)
 

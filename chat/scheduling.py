@@ -182,7 +182,8 @@ def places_and_newcomers(memory: LineMemory) -> dict[str, bells.Place]:
     line, held_back = memory.copy(), memory.held_back
     if not len(line):
         return {}
-    return {**places.newcomers(line.copy(), held_back), **places.places_of(line, held_back)}
+    # Newcomers last: they use the copy up.
+    return {**places.places_of(line, held_back), **places.newcomers(line, held_back)}
 
 
 def hold_lease(leader: uuid.UUID) -> bool:

@@ -44,7 +44,7 @@ def test_the_farther_back_the_wider_the_range() -> None:
     told = forecast(line, {"32b": [Slot(500, 100)]}, lambda entry: Service(1_000, 300))
     widths = [told[f"{number}"].high_ms - told[f"{number}"].low_ms for number in range(6)]
     assert widths == sorted(widths)
-    assert widths[0] == 328
+    assert widths[0] == 493
     assert told["5"].low_ms < 5_500 < told["5"].high_ms
 
 
