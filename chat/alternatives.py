@@ -41,7 +41,7 @@ def alternatives(user: User, generation_id: str) -> list[Alternative]:
         if there is None or there.high is None:  # not known: nothing is promised
             continue
         high = _seconds_until(there.high)
-        if own.low is None or high < _seconds_until(own.low):
+        if own.high is None or high < _seconds_until(own.high):
             found.append((high, Alternative(model.key, model.name, _wait(high), _cost(user, model.key, row))))
     return [each for _high, each in sorted(found, key=lambda pair: pair[0])[:MOST]]
 
