@@ -178,6 +178,7 @@ class Generation(models.Model):
                 condition=Q(state__in=["waiting", "released", "running"]),
                 name="generation_live_by_user",
             ),
+            models.Index(fields=["-id"], condition=Q(told_high_ms__isnull=False), name="generation_told"),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from accounts.models import Group, User
@@ -163,3 +163,18 @@ def test_a_model_of_card_and_cloud_is_estimated_for_the_card(person: User, ask: 
     assert estimating.estimate(person, "known", think="auto", prompt_tokens=10).gpu_ms == 0
     Deployment.objects.filter(pk=deployment.pk).update(state="warm")
     assert estimating.estimate(person, "known", think="auto", prompt_tokens=10).gpu_ms == 2_500
+
+
+def test_admins_see_how_far_told_waits_were_off(person: User, ask: Make, client: Client) -> None:
+    User.objects.filter(pk=person.pk).update(is_staff=True, is_superuser=True)
+    client.force_login(User.objects.get(), backend="django.contrib.auth.backends.ModelBackend")
+    assert "nobody has been told a time yet" in client.get("/admin/accounts/boxday/").content.decode()
+    asked = timezone.now() - timedelta(minutes=5)
+    for seconds in (10, 12, 13, 14, 70):
+        made = generation.submit(person, ask()).generation
+        Generation.objects.filter(pk=made).update(
+            created_at=asked, released_at=asked + timedelta(seconds=seconds), told_low_ms=0, told_high_ms=20_000
+        )
+    page = client.get("/admin/accounts/boxday/").content.decode()
+    assert '<p class="limit-card__value">3.0 s</p>' in page
+    assert "median of the last 5" in page and "below 60 s; 80 % began within the range" in page
