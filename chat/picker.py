@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 
 from accounts import rights
 from accounts.models import User
-from chat import cold_models, pace, ready_wishes
+from chat import cold_models, estimating, pace, ready_wishes
 from models_admin.backends.capabilities import CAPABILITIES
-from models_admin.engines import access, fleet
+from models_admin.engines import access, fleet, rates
 from models_admin.engines.access import Access
 from models_admin.engines.fleet import DEMO_MODEL
 from models_admin.family.sentences import filled
@@ -72,6 +72,7 @@ class Model:
     is_cloud: bool = False
     always_thinks: bool = False
     may_ask: bool = True
+    cost: str = ""
 
     @property
     def is_demo(self) -> bool:
@@ -89,7 +90,26 @@ def models(user: User) -> list[Model]:
     may = access.of(user)
     words = _Words(outlook.look(), ready_wishes.wished_by(user), may)
     found = [_allowed(words.of(key, mine), may) for key, mine in by_key.items() if may.sees(key)]
+    found = _with_costs(user, found)
     return sorted(found, key=lambda model: (not model.may_ask, ORDER.index(model.look)))
+
+
+def _with_costs(user: User, found: Iterable[Model]) -> list[Model]:
+    """What an ordinary answer of each takes: as long as this person's were, else everybody's."""
+    models = list(found)
+    lengths = estimating.lengths((user.pk, model.key, "auto") for model in models)
+    return [
+        replace(model, cost=_cost(model, lengths[user.pk, model.key, "auto"].tokens))
+        if not model.is_out_of_reach
+        else model
+        for model in models
+    ]
+
+
+def _cost(model: Model, tokens: int) -> str:
+    rate = rates.of_model(model.key) or estimating.NO_RATE
+    gpu_ms = rate.gpu_ms(prompt_tokens=0, output_tokens=tokens)
+    return _("about %(seconds)d GPU s") % {"seconds": max(1, round(gpu_ms / 1000))} if gpu_ms else ""
 
 
 def _allowed(model: Model, may: Access) -> Model:
@@ -97,7 +117,14 @@ def _allowed(model: Model, may: Access) -> Model:
     if not may.asks(model.key):
         note = _("You may see this model, not ask it.")
         return replace(
-            model, wait=_("not for you"), note=note, about=note, can_wish=False, is_out_of_reach=True, may_ask=False
+            model,
+            look="none",
+            wait=_("not for you"),
+            note=note,
+            about=note,
+            can_wish=False,
+            is_out_of_reach=True,
+            may_ask=False,
         )
     if may.loads(model.key) or not access.costs_a_load(model.key):
         return model

@@ -67,6 +67,12 @@ def place_of(row: Generation) -> Place:
     return Place(count, _warm(count) if warm else cold_models.why(row.model_key, outlook.look()))
 
 
+def place_of_newcomer(model_key: str) -> Place | None:
+    """Where somebody who asks now would stand; None: nobody waits, or the model is cold."""
+    told = board.read(BOARD, for_newcomer(model_key))
+    return _read.decode(told) if told is not None else None
+
+
 def told_places() -> dict[str, Place]:
     """Of all that wait, and of newcomers by model, as the leader told them last."""
     return {key: _read.decode(told) for key, told in board.read_all(BOARD).items()}

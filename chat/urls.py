@@ -12,6 +12,7 @@ urlpatterns = [
     path("models/", views.models, name="models"),
     path("models/choices/", views.choices, name="choices"),
     path("models/others/", views.others, name="others"),
+    path("models/foretold/", views.foretold, name="foretold"),
     path("ready/", views.ready, name="ready"),
     path("ready/wish/", views.wish_ready, name="wish-ready"),
     path("ready/forget/", views.forget_ready, name="forget-ready"),

@@ -14,7 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
-from chat import alternatives, box, generation, history, offer, page, picker, ready_wishes
+from chat import alternatives, box, estimating, foretelling, generation, history, offer, page, picker, ready_wishes
+from chat.foretelling import Draft
 from chat.models import Conversation, Generation
 
 TITLE_LENGTH = 200
@@ -74,6 +75,19 @@ def others(request: HttpRequest) -> HttpResponse:
     """Warm models that would answer earlier than the one that `?generation=ID` waits for."""
     found = alternatives.alternatives(_user(request), request.GET.get("generation", ""))
     return render(request, "chat/_others.html", {"others": found})
+
+
+@login_required
+@never_cache
+@require_GET
+def foretold(request: HttpRequest) -> HttpResponse:
+    """What a question would take: `?model=ID&think=`, `&conversation=`, and its Han and other characters."""
+    asked = request.GET
+    # The text itself stays on the page: as many characters count as much.
+    tokens = estimating.tokens_in("中" * _count(asked.get("han")) + "x" * _count(asked.get("others")))
+    think = "off" if asked.get("think") == "off" else "auto"
+    draft = Draft(asked.get("model", "").replace("\x00", "")[:200], think, tokens, _uuid(asked.get("conversation")))
+    return render(request, "chat/_foretold.html", {"foretold": foretelling.foretold(_user(request), draft)})
 
 
 @login_required
@@ -198,9 +212,28 @@ def _page(request: HttpRequest, found: Conversation | None, model_key: str) -> H
         "model": picker.chosen(models, model_key),
         "has_cloud": any(model.is_cloud for model in models),
         "starters": page.starters(),
+        "foretold": _foretold(_user(request), picker.chosen(models, model_key), found),
         "blank": page.BLANK,
     }
     return render(request, "chat/page.html", context)
+
+
+def _foretold(user: User, model: picker.Model | None, found: Conversation | None) -> str:
+    """For an empty field."""
+    return foretelling.foretold(user, Draft(model.key, conversation=found.pk if found else None)) if model else ""
+
+
+def _count(told: str | None) -> int:
+    """Characters of a draft, not more than a question may have."""
+    is_number = told is not None and told.isascii() and told.isdigit() and len(told) < 10
+    return min(int(told or 0), generation.TEXT_LIMIT) if is_number else 0
+
+
+def _uuid(told: str | None) -> UUID | None:
+    try:
+        return UUID(told) if told else None
+    except ValueError:
+        return None
 
 
 def _find(request: HttpRequest, conversation_id: UUID) -> Conversation:

@@ -1,6 +1,7 @@
 // @ts-check
 // The chat page: one socket, one thread, one composer, one list.
 import { Composer } from "./composer.js";
+import { Foretold } from "./foretold.js";
 import { ConnectionLine } from "./connection_line.js";
 import { Following } from "./following.js";
 import { Words, readJson } from "./i18n.js";
@@ -35,8 +36,9 @@ class Chat {
     this.sidebar = new Sidebar(need("sidebar"), { words: this.words, current: () => this.conversation });
     this.composer = new Composer(/** @type {HTMLFormElement} */ (need("composer")), {
       words: this.words, place: this.conversation ?? "new",
-      onSend: (wish) => this.#send(wish), onStop: () => this.#stop(), onModel: () => this.wall?.forget(),
+      onSend: (wish) => this.#send(wish), onStop: () => this.#stop(), onModel: () => this.#isOtherModel(),
     });
+    this.foretold = new Foretold(this.composer, { conversation: () => this.conversation });
     this.wall = new Wall(/** @type {HTMLElement} */ (document.querySelector(".dock")), {
       words: this.words, model: () => this.composer.model, conversation: () => this.conversation,
       onChange: (isUp) => this.composer.setWalled(isUp), onSendTo: (model) => this.#sendTo(model),
@@ -196,6 +198,12 @@ class Chat {
     if (conversation && leaf && leaf !== this.thread.leaf && this.asked.size === 0) this.#reload(conversation);
   }
 
+  /** What is told under the field and above it is about the model that is chosen. */
+  #isOtherModel() {
+    this.wall?.forget();
+    this.foretold?.refresh();
+  }
+
   #refreshModels() {
     this.ready.refresh();
     this.composer.picker.refresh();
@@ -232,6 +240,7 @@ class Chat {
     this.#busy();
     this.#refreshList();
     this.wall.refresh();
+    this.foretold.refresh();
     if (frame.state === "failed") return this.#offerQueued();
     const next = this.thread.live ? null : this.queued.take();
     if (next) this.#send({ text: next.text, model: this.composer.model, think: this.composer.think }, next.key);

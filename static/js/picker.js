@@ -77,6 +77,14 @@ export class Picker {
     if (at >= 0) this.#focus(Math.min(at, this.rows.length - 1), isOnBell);
     const row = this.rows.find((each) => each.dataset.model === this.model);
     if (row) this.#mark(row);
+    this.#showNote();
+  }
+
+  /** Another model may have been chosen since the notes were asked for. */
+  #showNote() {
+    for (const note of document.querySelectorAll("[data-note-for]")) {
+      /** @type {HTMLElement} */ (note).hidden = /** @type {HTMLElement} */ (note).dataset.noteFor !== this.model;
+    }
   }
 
   /** @param {HTMLElement} row */
@@ -85,9 +93,7 @@ export class Picker {
     this.model = row.dataset.model ?? "";
     for (const other of this.rows) other.setAttribute("aria-selected", String(other === row));
     this.#mark(row);
-    for (const note of document.querySelectorAll("[data-note-for]")) {
-      /** @type {HTMLElement} */ (note).hidden = /** @type {HTMLElement} */ (note).dataset.noteFor !== this.model;
-    }
+    this.#showNote();
     this.onChoose(row.dataset);
     this.close();
   }

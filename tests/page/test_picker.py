@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
-from chat.models import Generation
+from chat.models import Generation, LengthSeen
 from models_admin.hosts import hosts
 from models_admin.hosts.inventory import GpuCard, Inventory
 from models_admin.models import (
@@ -26,6 +26,7 @@ from models_admin.models import (
     Host,
     Measurement,
     Pin,
+    RateCard,
     SlotLease,
     StoredArtifact,
 )
@@ -33,6 +34,7 @@ from models_admin.models import (
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 GIB = 2**30
+COST = '<span class="picker__cost">'
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def rows(browser: Client) -> dict[str, str]:
     """Name → dot and words of its row, in the picker's order."""
     page = browser.get("/models/choices/").content.decode()
     found = re.findall(r'<div class="picker__row".*?data-name="([^"]+)".*?dot--(\w+)"></span>(.*?)</div>', page, re.S)
-    return {html.unescape(name): f"{look}: {_words(body)}" for name, look, body in found}
+    return {html.unescape(name): f"{look}: {_words(body.split(COST)[0])}" for name, look, body in found}
 
 
 def note(browser: Client, key: str) -> str:
@@ -100,6 +102,15 @@ def test_a_warm_model_tells_its_place_and_its_measured_wait(browser: Client, eng
     assert "in line" in rows(browser)["R1 32B"]
 
 
+def test_each_row_tells_what_an_ordinary_answer_takes_of_the_box(browser: Client, engine: Engine) -> None:
+    for name, gib, decode_us in (("R1 32B", 20, 40_000), ("R1 8B", 8, 10_000)):
+        row = deploy(engine, name, gib)  # two slots: a token costs half of its time
+        RateCard.objects.create(deployment=row, prefill_us_per_token=100, decode_us_per_token=decode_us)
+    LengthSeen.objects.create(model_key="R1 8B", think="auto", tokens=2_400, seen=5)
+    page = browser.get("/models/choices/").content.decode()
+    assert re.findall(rf"{COST}([^<]+)</span>", page) == ["about 20 GPU s", "about 12 GPU s"]
+
+
 def test_however_often_it_was_measured_the_last_time_counts_and_one_row_is_read(
     browser: Client, engine: Engine
 ) -> None:
@@ -112,7 +123,7 @@ def test_however_often_it_was_measured_the_last_time_counts_and_one_row_is_read(
     with CaptureQueriesContext(connection) as told:
         assert "about 4 s" in rows(browser)["R1 32B"]
     reads = [each["sql"] for each in told if "models_admin_measurement" in each["sql"]]
-    assert [len(_read(sql)) for sql in reads] == [1]
+    assert {len(_read(sql)) for sql in reads} == {1}
 
 
 def _read(sql: str) -> list[Any]:

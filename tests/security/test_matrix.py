@@ -55,6 +55,7 @@ MATRIX = {
     "models": Row(SIGNED_IN),
     "choices": Row(SIGNED_IN),
     "others": Row(SIGNED_IN),
+    "foretold": Row(SIGNED_IN),
     "ready": Row(SIGNED_IN),
     "wish-ready": Row(("sign in", "not found", "not found", "not found"), {"model": "unknown"}),
     "forget-ready": Row(SIGNED_IN, {"model": "unknown"}),
