@@ -87,10 +87,13 @@ def learn(user_id: int, model_key: str, think: str, tokens: int) -> None:
             LengthSeen.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def tokens_in(text: str) -> int:
-    """About how many tokens a text is: engines count, pages must not ask them. Han characters are 0.6 each."""
-    han = sum("\u2e80" <= character <= "\uffef" for character in text)
-    return round(0.6 * han + (len(text) - han) / 3.8)
+def tokens_in(*texts: str) -> int:
+    """About how many tokens texts are, where no engine may be asked, or its count never came.
+
+    DeepSeek's rule of thumb: 0.3 tokens a letter, 0.6 a Chinese character.
+    """
+    letters = sum(len(text.encode("ascii", "ignore")) for text in texts)
+    return round(0.3 * letters + 0.6 * (sum(map(len, texts)) - letters))
 
 
 def read_before(conversation: uuid.UUID | None) -> int:

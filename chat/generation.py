@@ -252,6 +252,6 @@ def _estimate(user: User, ask: Ask, conversation: Conversation) -> Estimate:
         user,
         ask.model,
         think=ask.think,
-        prompt_tokens=estimating.read_before(conversation.pk) + sum(map(estimating.tokens_in, sent)),
+        prompt_tokens=estimating.read_before(conversation.pk) + estimating.tokens_in(*sent),
         max_tokens=ask.options.get("max_tokens"),
     )

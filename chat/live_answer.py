@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from chat import estimating
 from chat.claiming import Work
 from chat.models import Generation
 from chat.outcome import Outcome
@@ -110,15 +111,10 @@ def outcome_of(live: Live) -> Outcome:
 
 
 def _prompt_estimate(live: Live) -> int:
-    """Tokens of the prompt of a cloud's answer that was broken off: it is billed there, and its count never came.
-
-    DeepSeek's rule of thumb: 0.3 tokens a letter, 0.6 a Chinese character.
-    """
-    if not live.work.is_cloud or live.first_token is None:
+    """Of an answer that was broken off, so that its engine's count never came: it was read all the same."""
+    if live.first_token is None:
         return 0
-    texts = [message.content for message in live.work.request.messages]
-    letters = sum(len(text.encode("ascii", "ignore")) for text in texts)
-    return round(0.3 * letters + 0.6 * (sum(map(len, texts)) - letters))
+    return estimating.tokens_in(*(message.content for message in live.work.request.messages))
 
 
 def _verdict(live: Live) -> tuple[str, str]:

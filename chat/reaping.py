@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from chat import bells, billing, carrying_on, settlement, stream_log
+from chat import bells, billing, carrying_on, estimating, history, settlement, stream_log
 from chat.models import Generation
 from chat.outcome import Outcome
 from chat.stream_log import Written
@@ -39,7 +39,7 @@ def end_forgotten(worker_id: int, known: list[uuid.UUID]) -> None:
 
 
 def _end(rows: QuerySet[Generation]) -> None:
-    for row in rows.select_related("message"):
+    for row in rows.select_related("message__conversation"):
         # One that cannot be ended must not keep the others from it.
         try:
             outcome = _last_words(row)
@@ -72,9 +72,17 @@ def _last_words(row: Generation) -> Outcome:
         thinking=said.thinking,
         text=said.answer,
         last_seq=last_seq,
+        prompt_tokens=_prompt_estimate(row) if row.first_token_at or said.thinking or said.answer else 0,
         thinking_tokens=max(0, said.thinking_tokens - taken.thinking_tokens),
         answer_tokens=max(0, said.answer_tokens - taken.answer_tokens),
     )
+
+
+def _prompt_estimate(row: Generation) -> int:
+    """Its engine read it, and nobody is left who was told how much that was."""
+    answer = row.message
+    path = history.path_to(answer.conversation, answer.parent_id) if answer else []
+    return estimating.tokens_in(*(message.text for message in path))
 
 
 def _length(said: Written) -> int:
