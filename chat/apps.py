@@ -8,7 +8,8 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         """The board of hosts belongs to a lower room, which does not know what an answer is."""
-        from chat import pace
+        from chat import leaving, pace
         from models_admin.pages import activity
 
         activity.hand_in(pace.by_host)
+        leaving.watch()

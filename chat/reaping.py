@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -36,6 +37,14 @@ def end_forgotten(worker_id: int, known: list[uuid.UUID]) -> None:
     """End what the database gives to a runner that has not got it, or could not settle it in all its tries."""
     rows = Generation.objects.filter(worker_id=worker_id, state=State.RUNNING)
     _end(rows.filter(started_at__lt=Now() - FORGOTTEN_AFTER).exclude(pk__in=known))
+
+
+def end_as(generation_id: uuid.UUID, state: str, reason: str) -> None:
+    """End a running one with what is known of it; its runner finds it ended."""
+    row = Generation.objects.select_related("message__conversation").filter(pk=generation_id).first()
+    if row is not None and row.state == State.RUNNING:
+        outcome = replace(_last_words(row), state=state, reason=reason)
+        settlement.settle(row.pk, row.attempt, row.worker_id, outcome)
 
 
 def _end(rows: QuerySet[Generation]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from accounts.models import Group, User
+from accounts.models import Group, LedgerEntry, QuotaLimit, User
 from chat import errors, estimating, generation, places, scheduling, settlement, waiting
 from chat.generation import Ask
 from chat.line_memory import LineMemory
@@ -178,3 +178,20 @@ def test_admins_see_how_far_told_waits_were_off(person: User, ask: Make, client:
     page = client.get("/admin/accounts/boxday/").content.decode()
     assert '<p class="limit-card__value">3.0 s</p>' in page
     assert "median of the last 5" in page and "below 60 s; 80 % began within the range" in page
+
+
+def test_a_person_who_is_deleted_holds_nothing_and_leaves_what_he_took(
+    person: User, bob: User, ask: Make, deployment: Deployment
+) -> None:
+    """Else a limit of everybody on running answers would refuse all others for a day."""
+    QuotaLimit.objects.create(subject_kind="everyone", unit="running", window="day", amount=2)
+    running, _waits = [generation.submit(person, ask()) for _ in range(2)]
+    Generation.objects.filter(pk=running.generation).update(
+        state="running", attempt=1, started_at=timezone.now(), released_at=timezone.now(), answer_tokens=7, decode_us=1,
+        deployment=deployment,
+    )  # fmt: skip
+    with pytest.raises(errors.QuotaUsedUp):
+        generation.submit(bob, ask())
+    person.delete()
+    assert generation.submit(bob, ask()).generation
+    assert LedgerEntry.objects.get().answer_tokens == 7
