@@ -8,8 +8,7 @@ import uuid
 
 
 def uuid7() -> uuid.UUID:
-    """A UUIDv7 (RFC 9562 5.7): 48 bits of Unix milliseconds, then 74 random bits."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return uuid.UUID(int=value)
+    """A UUIDv7 (RFC 9562 5.7 and 6.2, method 3): 48 bits of Unix milliseconds, 12 of their fraction, 62 random ones."""
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | secrets.randbits(62))

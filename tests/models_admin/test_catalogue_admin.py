@@ -201,6 +201,7 @@ def test_the_name_that_people_see_is_changed(admin: Client) -> None:
     made = model().model
     fields = {"name": "The big one", "is_visible": "on", "temperature": "0.5", "top_p": "0.9"}
     rest = {f"artifacts-{name}": count for name, count in (("TOTAL_FORMS", 1), ("INITIAL_FORMS", 1))}
+    rest |= {f"access-{name}": 0 for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
     rest |= {"artifacts-0-id": made.artifacts.get().pk, "artifacts-0-model": made.pk}
     assert admin.post(f"{LIST}{made.pk}/change/", {**fields, **rest}).status_code == 302
     made.refresh_from_db()
