@@ -12,6 +12,7 @@ from live import doorbell
 from live.doorbell import Bell
 
 LINE, CONTROL, LIVE, USER = "r1:line", "r1:ctl", "r1:live", doorbell.USER
+ANSWER_NOW = "r1:answer"
 PLACE, STAGE, ENDED = "w", "s", "x"  # kinds of news beside the entries of a log
 
 
@@ -58,6 +59,11 @@ def line() -> Bell:
 def control(generation_id: uuid.UUID) -> Bell:
     """For the runner that has it: it shall stop."""
     return CONTROL, str(generation_id).encode()
+
+
+def answer_now(generation_id: uuid.UUID) -> Bell:
+    """For the runner that has it: its thinking shall end."""
+    return ANSWER_NOW, str(generation_id).encode()
 
 
 def user(user_id: int, what: str) -> Bell:

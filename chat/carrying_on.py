@@ -41,8 +41,8 @@ def ability(thinking: object, text: object) -> str:
     return "continue_thinking" if thinking else ""
 
 
-def prefix(thinking: str, text: str) -> Prefix | None:
-    """What the engine is told to write on behind. A thought without an answer is taken for an open one."""
+def prefix(thinking: str, text: str, *, is_closed: bool = False) -> Prefix | None:
+    """What the engine is told to write on behind. A thought without an answer is open, unless it was ended by us."""
     if not thinking and not text:
         return None
-    return Prefix(thinking, text or None)
+    return Prefix(thinking, text if text or is_closed else None)

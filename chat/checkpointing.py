@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from chat.live_answer import Live
 from chat.models import Generation
@@ -41,6 +42,14 @@ class Checkpoint:
     has_token: bool
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What people wish of running answers: that they stop, or that their thinking ends. Ids."""
+
+    stop: frozenset[uuid.UUID]
+    answer: frozenset[uuid.UUID]
+
+
 def row_of(live: Live) -> Checkpoint:
     thinking, text = live.log.text(THINKING), live.log.text(ANSWER)
     return Checkpoint(
@@ -57,8 +66,8 @@ def row_of(live: Live) -> Checkpoint:
     )
 
 
-def checkpoint(worker_id: int, rows: Iterable[Checkpoint]) -> set[uuid.UUID]:
-    """Write all texts in one transaction, each guarded by attempt and worker; returns the ids that shall stop.
+def checkpoint(worker_id: int, rows: Iterable[Checkpoint]) -> Wanted:
+    """Write all texts in one transaction, each guarded by attempt and worker; returns what is wished of them.
 
     Generations before messages, as settling does, and in one order: PostgreSQL then has no deadlock, and a text is
     only written while the row lock keeps its generation running.
@@ -74,8 +83,12 @@ def checkpoint(worker_id: int, rows: Iterable[Checkpoint]) -> set[uuid.UUID]:
             cursor.executemany(WRITE_PROGRESS, [a + b for a, b in zip(progress, guards, strict=True)])
             cursor.executemany(WRITE_TEXT, [a + b for a, b in zip(texts, guards, strict=True)])
     ids = [row.generation_id for row in rows]
-    wanted = Generation.objects.filter(pk__in=ids, wants_stop=True, state=State.RUNNING)
-    return set(wanted.values_list("pk", flat=True))
+    wishes = Q(wants_stop=True) | Q(wants_answer=True, thinking_end="")
+    wanted = Generation.objects.filter(wishes, pk__in=ids, state=State.RUNNING)
+    found = list(wanted.values_list("pk", "wants_stop", "wants_answer"))
+    return Wanted(
+        frozenset(pk for pk, stop, _answer in found if stop), frozenset(pk for pk, _stop, answer in found if answer)
+    )
 
 
 def _database_uuid(value: uuid.UUID) -> str:

@@ -134,7 +134,7 @@ def _request(row: Generation, answer: Message, deployment: Deployment, before: W
         think=options.get("think", "auto"),
         effort=options.get("effort"),
         response_format=None if schema is None else base.JsonFormat(schema),
-        prefix=carrying_on.prefix(before.thinking, before.answer),
+        prefix=carrying_on.prefix(before.thinking, before.answer, is_closed=bool(row.thinking_end)),
         context_tokens=deployment.context_tokens,
         end_user=pseudonym(row.user_id) if deployment.engine.is_cloud else "",
     )

@@ -101,12 +101,18 @@ class ChatConsumer(AsyncWebsocketConsumer):
             case protocol.Regenerate(id_, key, message, model):
                 made = await in_database(generation.regenerate, self.user, message, key, model=model)
                 await self._accepted(id_, key, made)
+            case protocol.Continue(id_, key, message):
+                made = await in_database(generation.go_on, self.user, message, key)
+                await self._accepted(id_, key, made)
             case protocol.Watch():
                 await self._watch(wish.generation, Position.parse(wish.after), wish.id)
             case protocol.Unwatch():
                 self._delivery.unwatch(str(wish.generation))
             case protocol.Stop(id_, generation_id):
                 await in_database(generation.stop, generation_id, by=self.user)
+                await self._send(frame("done", id=id_))
+            case protocol.AnswerNow(id_, generation_id):
+                await in_database(generation.answer_now, generation_id, by=self.user)
                 await self._send(frame("done", id=id_))
 
     @property
@@ -144,7 +150,7 @@ class ChatConsumer(AsyncWebsocketConsumer):
             frame("watching", id=id_, generation=generation_id, g=watch.g, message=row.message_id, state=row.state)
         )
         if place is not None:
-            watch.feed.place = place
+            watch.feed.place, watch.feed.is_in_gap = place, bool(row.text_from or row.thinking_from)
         self._delivery.start(watch)
 
     async def news_of_user(self, rev: int, what: str) -> None:
@@ -172,7 +178,15 @@ class ChatConsumer(AsyncWebsocketConsumer):
 
 
 def _ask(wish: protocol.Ask) -> Ask:
-    return Ask(key=wish.key, text=wish.text, model=wish.model, think=wish.think, conversation=wish.conversation)
+    options = {"effort": wish.effort} if wish.effort else {}
+    return Ask(
+        key=wish.key,
+        text=wish.text,
+        model=wish.model,
+        think=wish.think,
+        conversation=wish.conversation,
+        options=options,
+    )
 
 
 def _find(user: User, generation_id: UUID) -> tuple[Generation, Place | None]:

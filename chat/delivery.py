@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+import msgspec
+
 from chat import followers, protocol, thinking_end
 from chat.bells import Place
 from chat.followers import End, Feed, Piece, Snapshot
@@ -209,7 +211,9 @@ def _frames(g: int, cursor: Position, snapshot: Snapshot) -> Iterator[tuple[Posi
         is_last = index == len(pieces) - 1
         counts = {"t": snapshot.thinking_tokens, "a": snapshot.answer_tokens} if is_last else None
         place = snapshot.end if is_last else cursor
+        seams = msgspec.to_builtins(snapshot.seams) if is_last and snapshot.seams else None
         body = {"thinking": thinking, "answer": answer, "replace": index == 0, "last": is_last, "n": counts}
+        body["seams"] = seams
         yield place, frame("snapshot", g=g, s=str(place), **body)
 
 

@@ -76,6 +76,12 @@ class StillAnswering(WishRefused):
     code = "still_answering"
 
 
+class CannotGoOn(WishRefused):
+    """There is no text to go on from, or none of the model's engines can."""
+
+    code = "cannot_go_on"
+
+
 class KeyReused(WishRefused):
     """The same key came with another text."""
 

@@ -16,10 +16,11 @@ import msgspec
 from django.conf import settings
 from django.db import DatabaseError
 
-from chat import bells, settlement, stream_log
+from chat import bells, seams, settlement, stream_log
 from chat.bells import Place, Why
 from chat.database import in_database
 from chat.models import Generation
+from chat.seams import Seam
 from chat.settlement import Settled
 from chat.stream_log import BEGIN, GAP, KEPT, SEAL, Entry, Position
 from live import doorbell
@@ -46,13 +47,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All text so far: it replaces what is shown."""
+    """All text so far, and where it went on after a loss: it replaces what is shown."""
 
     end: Position
     thinking: str
     answer: str
     thinking_tokens: int
     answer_tokens: int
+    seams: tuple[Seam, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,10 @@ def _stored(generation: str) -> tuple[Snapshot, Settled | None]:
     message = row.message
     end = Position(row.attempt, row.last_seq)
     thinking, answer = (message.thinking, message.text) if message else ("", "")
-    return Snapshot(end, thinking, answer, row.thinking_tokens, row.answer_tokens), settlement.settled(row)
+    goes_on = row.text_from or row.thinking_from
+    found = seams.of_messages([message.pk]).get(message.pk, []) if message and goes_on else []
+    snapshot = Snapshot(end, thinking, answer, row.thinking_tokens, row.answer_tokens, tuple(found))
+    return snapshot, settlement.settled(row)
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from accounts import quota, rights
 from accounts.models import ApiToken, User
-from chat import bells, errors, estimating, history, settlement
+from chat import bells, carrying_on, errors, estimating, history, settlement
 from chat.estimating import Estimate
 from chat.models import Conversation, Generation, Message
 from live import doorbell
@@ -104,6 +104,40 @@ def _leave_line(answer: Message) -> None:
         settlement.end_unstarted(key, State.STOPPED, "switched")
 
 
+def go_on(user: User, message_id: uuid.UUID, key: uuid.UUID) -> Submitted:
+    """The same answer, gone on with behind its text, once its model can. Raises `errors.WishRefused`."""
+
+    def make(digest: str) -> Submitted:
+        answer, question = _answered(user, message_id)
+        _admit_again(user, answer.conversation, answer.model_key)
+        last = Generation.objects.filter(message=answer).order_by("-created_at").first()
+        has_text = bool(answer.text or answer.thinking)
+        if last is None or not has_text or not carrying_on.can_go_on(last, answer.thinking, answer.text):
+            raise errors.CannotGoOn
+        options = {**last.options}
+        ask = Ask(
+            key=key,
+            text=question.text,
+            model=answer.model_key,
+            think=options.pop("think", "auto"),
+            options=options,
+        )
+        Message.objects.filter(pk=answer.pk).update(finish="")
+        return _wish(user, ask, digest, answer.conversation, answer)
+
+    return _once(user, key, hashlib.sha256(f"continue {message_id}".encode()).hexdigest(), make)
+
+
+def answer_now(generation_id: uuid.UUID, *, by: User) -> None:
+    """End its thinking and have the answer written from what was thought. Raises `errors.NotYours`."""
+    try:
+        found = history.generation_for(by, generation_id)
+    except history.NotFound:
+        raise errors.NotYours from None
+    if Generation.objects.filter(pk=found.pk, state__in=Generation.LIVE).update(wants_answer=True):
+        doorbell.ring(bells.answer_now(found.pk))
+
+
 def stop(generation_id: uuid.UUID, *, by: User) -> None:
     """Stop it wherever it is. Raises `errors.NotYours`."""
     try:
@@ -119,6 +153,23 @@ def stop_by_id(generation_id: uuid.UUID) -> None:
         return
     if Generation.objects.filter(pk=generation_id, state__in=Generation.LIVE).update(wants_stop=True):
         doorbell.ring(bells.control(generation_id))
+
+
+def _answered(user: User, message_id: uuid.UUID) -> tuple[Message, Message]:
+    """An answer and its question. Raises NotYours."""
+    try:
+        answer = history.answer_for(user, message_id)
+    except history.NotFound:
+        raise errors.NotYours from None
+    if answer.parent is None:
+        raise errors.NotYours
+    return answer, answer.parent
+
+
+def _admit_again(user: User, conversation: Conversation, model_key: str) -> None:
+    _admit(user, model_key)
+    _keep_at_home(user, conversation, model_key)
+    _refuse_while_answering(conversation)
 
 
 def _once(user: User, key: uuid.UUID, digest: str, make: Callable[[str], Submitted]) -> Submitted:
@@ -229,6 +280,8 @@ def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, answer:
         model_key=ask.model,
         options={"think": ask.think, **ask.options},
         queue_class=ask.queue_class,
+        text_from=len(answer.text),
+        thinking_from=len(answer.thinking),
         estimate_gpu_ms=estimate.gpu_ms,
         estimate_tokens=estimate.output_tokens,
     )

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from chat import history
+from chat import history, seams
 from chat.models import Conversation, Generation, Message
 from models_admin.models import CatalogueModel
 
@@ -59,6 +60,9 @@ class Turn:
     versions: int = 1
     earlier: UUID | None = None
     later: UUID | None = None
+    model_key: str = ""
+    thinking_end: str = ""
+    seams: str = ""  # JSON, as in the socket's snapshot
 
     @property
     def is_live(self) -> bool:
@@ -108,7 +112,12 @@ def turns(conversation: Conversation) -> list[Turn]:
     path = [row.message if (row := generations.get(message.id)) and row.message else message for message in path]
     names = dict(CatalogueModel.objects.values_list("key", "name"))
     siblings = _siblings(conversation, path)
-    return [_turn(message, generations.get(message.id), names, siblings) for message in path]
+    seams_ = seams.of_messages([message.id for message in path if message.role == Message.Role.ASSISTANT])
+    found = [_turn(message, generations.get(message.id), names, siblings) for message in path]
+    return [
+        replace(turn, seams=msgspec.json.encode(seams_[turn.id]).decode()) if turn.id in seams_ else turn
+        for turn in found
+    ]
 
 
 def _siblings(conversation: Conversation, path: Iterable[Message]) -> dict[UUID | None, list[UUID]]:
@@ -138,6 +147,7 @@ def _turn(
         thinking=message.thinking,
         thinking_ms=message.thinking_ms,
         finish=message.finish,
+        model_key=message.model_key,
         model_name=names.get(message.model_key, message.model_key),
         version=at + 1,
         versions=len(versions),
@@ -156,6 +166,7 @@ def _progress(generation: Generation | None) -> dict[str, Any]:
         "generation": generation.id,
         "state": generation.state,
         "reason": generation.reason,
+        "thinking_end": generation.thinking_end,
         "after": f"{generation.attempt}-{generation.last_seq}",
         "thinking_since": int(since.timestamp() * 1000) if since else None,
         "thinking_tokens": generation.thinking_tokens,

@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 
 from accounts import rights
 from accounts.models import User
-from chat import cold_models, estimating, pace, ready_wishes
-from models_admin.backends.capabilities import CAPABILITIES
+from chat import cold_models, estimating, pace, ready_wishes, thinking_end
+from models_admin.backends.capabilities import CAPABILITIES, continuing
 from models_admin.engines import access, fleet, rates
 from models_admin.engines.access import Access
 from models_admin.engines.fleet import DEMO_MODEL
@@ -53,6 +53,15 @@ LOADABLE = (Verdict.FITS, Verdict.AFTER_UNLOADING)
 
 
 @dataclass(frozen=True)
+class Can:
+    """`goes_on`: behind a text that broke off; `answers_now`: its thought can be ended; `has_effort`: to be chosen."""
+
+    goes_on: bool = False
+    answers_now: bool = False
+    has_effort: bool = False
+
+
+@dataclass(frozen=True)
 class Model:
     """One model to choose. `look` names the dot of its state, `note` stands under the field where it is chosen.
 
@@ -73,6 +82,7 @@ class Model:
     always_thinks: bool = False
     may_ask: bool = True
     cost: str = ""
+    can: Can = Can()
 
     @property
     def is_demo(self) -> bool:
@@ -172,6 +182,7 @@ class _Words:
             is_out_of_reach=found.verdict is Verdict.TOO_BIG,
             is_cloud=any(row.engine.is_cloud for row in rows),
             always_thinks=not all(CAPABILITIES[row.engine.kind].thinking_off for row in rows),
+            can=_can(rows),
         )  # fmt: skip
 
     def _about(self, found: Outlook) -> str:
@@ -304,7 +315,18 @@ def _of_cloud(key: str, rows: Sequence[Deployment]) -> Model:
         about=_("Not one of your own machines."),
         note=_("A cloud answers: what you write leaves this site."),
         is_cloud=True,
-        always_thinks=not CAPABILITIES[row.engine.kind].thinking_off,
+        always_thinks=not all(CAPABILITIES[row.engine.kind].thinking_off for row in rows),
+        can=_can(rows),
+    )
+
+
+def _can(rows: Sequence[Deployment]) -> Can:
+    """Any replica goes on with what another one left; which one will answer is not known, so the rest all have to."""
+    abilities = [continuing(row.engine.kind, row.artifact.ref) for row in rows]
+    return Can(
+        goes_on=any("continue_answer" in each for each in abilities),
+        answers_now=all(thinking_end.ABILITY in each for each in abilities),
+        has_effort=all(CAPABILITIES[row.engine.kind].effort for row in rows),
     )
 
 

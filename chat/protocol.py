@@ -23,6 +23,7 @@ CLOSE_FRAME, CLOSE_RIGHTS, CLOSE_SLOW, CLOSE_SOCKETS, CLOSE_RESTART = 4400, 4401
 
 Id = Annotated[str, msgspec.Meta(max_length=64)]
 Think = Literal["auto", "on", "off"]
+Effort = Literal["low", "medium", "high"]
 
 
 class BadFrame(Exception):
@@ -50,6 +51,7 @@ class Ask(Frame, frozen=True, tag="ask"):
     model: Annotated[str, msgspec.Meta(max_length=200)]
     conversation: uuid.UUID | None = None
     think: Think = "auto"
+    effort: Effort | None = None
 
 
 class Regenerate(Frame, frozen=True, tag="regenerate"):
@@ -59,6 +61,12 @@ class Regenerate(Frame, frozen=True, tag="regenerate"):
     key: uuid.UUID
     message: uuid.UUID
     model: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
+class Continue(Frame, frozen=True, tag="continue"):
+    id: Id
+    key: uuid.UUID
+    message: uuid.UUID
 
 
 class Watch(Frame, frozen=True, tag="watch"):
@@ -82,11 +90,16 @@ class Stop(Frame, frozen=True, tag="stop"):
     generation: uuid.UUID
 
 
+class AnswerNow(Frame, frozen=True, tag="answer_now"):
+    id: Id
+    generation: uuid.UUID
+
+
 class Ping(Frame, frozen=True, tag="ping"):
     n: int
 
 
-Wish = Hello | Ask | Regenerate | Watch | Unwatch | Stop | Ping
+Wish = Hello | Ask | Regenerate | Continue | Watch | Unwatch | Stop | AnswerNow | Ping
 ClientFrame = Wish | Ack
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 

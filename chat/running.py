@@ -50,7 +50,7 @@ class Runner:
             self.writer.run(),
             self._beat(),
             self._checkpoints(),
-            doorbell.listen([bells.CONTROL], self._control),
+            doorbell.listen([bells.CONTROL, bells.ANSWER_NOW], self._control),
         )
         return [asyncio.create_task(each) for each in coroutines]
 
@@ -184,7 +184,7 @@ class Runner:
         self.worker_id = (await on_lease_thread(fleet.register_worker, name)).pk
 
     async def _checkpoints(self) -> None:
-        """Each second: the text of all answers at once, stop wishes that the doorbell lost, holes in Redis."""
+        """Each second: the text of all answers at once, wishes that the doorbell lost, holes in Redis."""
         while True:
             await asyncio.sleep(CHECKPOINT_SECONDS)
             running = list(self.live.values())
@@ -193,15 +193,19 @@ class Runner:
             with contextlib.suppress(DatabaseError):
                 wanted = await in_database(checkpoint, self.worker_id, [row_of(live) for live in running])
                 for live in running:
-                    if live.work.generation_id in wanted:
+                    live.wants_answer |= live.work.generation_id in wanted.answer
+                    if live.work.generation_id in wanted.stop:
                         live.end()
             await self.writer.repair([live.log for live in running])
 
     def _control(self, channel: str, payload: bytes) -> None:
-        if payload:
-            live = self.live.get(uuid.UUID(payload.decode()))
-            if live is not None:
-                live.end()
+        live = self.live.get(uuid.UUID(payload.decode())) if payload else None
+        if live is None:
+            return
+        if channel == bells.ANSWER_NOW:
+            live.wants_answer = True
+        else:
+            live.end()
 
     async def drain(self, seconds: float) -> None:
         """Claim nothing new, let what runs run on; what is left after `seconds` ends with its text kept."""

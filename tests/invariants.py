@@ -20,9 +20,11 @@ LIVE = {"waiting", "released", "running"}
 READ = """
 rows = Generation.objects.select_related('message__parent')
 result = {
-    'generations': [dict(id=str(g.pk), state=g.state, reason=g.reason, attempt=g.attempt, last_seq=g.last_seq,
+    'generations': [dict(id=str(g.pk), message=str(g.message_id), state=g.state,
+        reason=g.reason, attempt=g.attempt, last_seq=g.last_seq,
         question=g.message.parent.text, text=g.message.text, thinking=g.message.thinking,
-        tokens=[g.prompt_tokens, g.thinking_tokens, g.answer_tokens], end=g.thinking_end) for g in rows],
+        end=g.thinking_end,
+        tokens=[g.prompt_tokens, g.thinking_tokens, g.answer_tokens]) for g in rows],
     'uses': [e.key.split('/')[0] for e in LedgerEntry.objects.filter(key__endswith='/use')],
     'segments': {f'{s.generation_id}/{s.attempt}': [s.prompt_tokens, s.thinking_tokens, s.answer_tokens]
         for s in Segment.objects.all()},
@@ -39,7 +41,14 @@ def violations(stack: Stack, tabs: Iterable[Tab] = ()) -> list[str]:
     """Sentences, one for each thing that should not be."""
     state = stack.orm(READ)
     by_id = {row["id"]: row for row in state["generations"]}
-    found = [sentence for row in by_id.values() for sentence in (*_of_row(row), *_of_bill(row, state))]
+    written: Counter[str] = Counter()  # by message: one answer may be gone on with by a second wish
+    for row in by_id.values():
+        written[row["message"]] += sum(row["tokens"][1:])
+    found = [
+        sentence
+        for row in by_id.values()
+        for sentence in (*_of_row(row, written[row["message"]]), *_of_bill(row, state))
+    ]
     found += _of_holdings(state)
     found += _of_engine(stack.engine_entries(), by_id.values())
     for tab in tabs:
@@ -48,7 +57,7 @@ def violations(stack: Stack, tabs: Iterable[Tab] = ()) -> list[str]:
     return found
 
 
-def _of_row(row: dict[str, Any]) -> Iterator[str]:
+def _of_row(row: dict[str, Any], written: int) -> Iterator[str]:
     name, script = f"{row['id']} ({row['state']} {row['reason']})", scripted_text.read(row["question"])
     if row["state"] in LIVE:
         yield f"{name} has not ended"
@@ -57,8 +66,8 @@ def _of_row(row: dict[str, Any]) -> Iterator[str]:
         thought = row["thinking"].split() if is_cut else script.thinking
         if (row["thinking"], row["text"]) != ("".join(script.thinking[: len(thought)]), script.answer_text):
             yield f"{name}: the stored text is not what the engine says: …{row['text'][-60:]!r}"
-        if sum(row["tokens"][1:]) != len(thought) + len(script.answer):
-            yield f"{name}: {row['tokens']} tokens counted for {len(script.thinking)}+{len(script.answer)}"
+        if written != len(thought) + len(script.answer):
+            yield f"{name}: {written} tokens counted for {len(script.thinking)}+{len(script.answer)}"
     else:
         if not row["reason"]:
             yield f"{name} has no reason"

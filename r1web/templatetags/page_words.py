@@ -20,7 +20,15 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def page_words(context: template.Context) -> SafeString:
     """A JSON script element: key → sentence with {placeholders}, or → {one, other} where a number chooses."""
-    words = {**_interface(), **_counts(), **_stages(), **_reasons(), **_ways(), **_places(context["request"].user)}
+    words = {
+        **_interface(),
+        **_counts(),
+        **_stages(),
+        **_carrying_on(),
+        **_reasons(),
+        **_ways(),
+        **_places(context["request"].user),
+    }
     return json_script(words, "r1-words")
 
 
@@ -126,6 +134,27 @@ def _stages() -> dict[str, str]:
         "waiting.no_engine": _("The engine does not answer. The question is kept and starts when it is back."),
         **_cold(),
         "waiting.unknown": _("The question is kept and starts as soon as it can."),
+    }
+
+
+def _carrying_on() -> dict[str, str]:
+    """An answer that went on after a loss, and a thought that somebody or a budget ended."""
+    return {
+        "gap": _("The answer broke off here. It goes on as soon as its model can; the text is saved."),
+        "seam.engine_broke_off": _("Carried on by {host} after {n} tokens: {engine} broke off"),
+        "seam.runner_lost": _("Carried on by {host} after {n} tokens: its process was lost"),
+        "seam.site_stopping": _("Carried on by {host} after {n} tokens: the site was started anew"),
+        "seam.other": _("Carried on by {host} after {n} tokens"),
+        "continue": _("Continue"),
+        "continue_later": _("Continue when it is back"),
+        "ask_model": _("Ask {name}"),
+        "ask_cloud": _("Ask {name}, a cloud"),
+        "thinking_end.asked": _("You asked for the answer: the thought ends here"),
+        "thinking_end.budget": _("The thinking budget is used up: the thought ends here"),
+        "answer_now_hint": _("Answer now ends the thought and writes from what it has so far."),
+        "answer_asked": _("The thought is being ended."),
+        "no_answer_now": _("This model’s engine cannot end a thought early."),
+        "reason.cannot_go_on": _("No engine of this model can go on behind this text. Try again asks anew."),
     }
 
 

@@ -5,6 +5,8 @@ import { NOTHING, compare, position } from "./protocol.js";
 /** @typedef {import("./protocol.js").Frame} Frame */
 /** @typedef {"waiting" | "released" | "running" | "done" | "stopped" | "failed"} State */
 
+/** @type {Record<string, string>} stages that tell why the thought ends */
+const THINKING_ENDS = { answer_now: "asked", budget_used_up: "budget" };
 export const LIVE = ["waiting", "released", "running"];
 
 export class Answer {
@@ -30,7 +32,15 @@ export class Answer {
     this.sha256 = "";
     /** @type {import("./waiting_words.js").Waiting | null} */
     this.waiting = null;
+    this.isInGap = false;
     this.isStopping = false;
+    /** An attempt has ended, and the next one has not begun: the text stays and waits. */
+    this.isInGap = state === "waiting" && thinking + answer !== "";
+    /** "asked" or "budget": the thought did not end by itself. */
+    this.thinkingEnd = "";
+    this.isAnswerAsked = false;
+    /** @type {import("./seams.js").Seam[]} */
+    this.seams = [];
     this.isResyncing = false;
     /** @type {{thinking: string, answer: string} | null} pieces of a snapshot that has not ended */
     this.pieces = null;
@@ -78,6 +88,7 @@ export class Answer {
     this.stage = channel === "thinking" ? "thinking" : "answering";
     this.state = "running";
     this.waiting = null;
+    this.isInGap = false;
     return "changed";
   }
 
@@ -105,13 +116,14 @@ export class Answer {
     this.s = frame.s;
     this.thinking = whole.thinking;
     this.answer = whole.answer;
+    this.seams = frame.seams ?? [];
     if (frame.n) this.tokens = { thinking: frame.n.t ?? 0, answer: frame.n.a ?? 0 };
     return "changed";
   }
 
   /** @param {Frame} frame */
   #wait(frame) {
-    if (!this.isLive || this.answer || this.thinking) return "ignored";
+    if (!this.isLive || (!this.isInGap && (this.answer || this.thinking))) return "ignored";
     this.waiting = {
       ahead: frame.ahead ?? 0, low: frame.low ?? null, high: frame.high ?? null, told: performance.now(), reason: frame.reason ?? null,
     };
@@ -121,6 +133,11 @@ export class Answer {
   /** @param {Frame} frame */
   #move(frame) {
     if (!this.isLive) return "ignored";
+    if (frame.stage in THINKING_ENDS) {
+      this.thinkingEnd = THINKING_ENDS[frame.stage];
+      return "changed";
+    }
+    this.isInGap = frame.stage === "gap";
     this.stage = frame.stage;
     if (frame.stage !== "queued") this.waiting = null;
     return "changed";

@@ -1,6 +1,7 @@
 // @ts-check
 // One answer on the page: waiting card, thought, text, and how it ended. Drawn at most once a frame.
-import { MarkdownView } from "./markdown.js";
+import { SeamedText, seamLine } from "./seamed_text.js";
+import { seamWords } from "./seams.js";
 import { ThinkingView, element } from "./thinking.js";
 import { drawWaiting } from "./waiting_view.js";
 import { icon } from "./icons.js";
@@ -24,7 +25,8 @@ export class AnswerView {
     this.end = part(article, "end");
     this.foot = part(article, "foot");
     this.thinking = new ThinkingView(part(article, "thinking"), words);
-    this.markdown = new MarkdownView(this.prose, words);
+    this.text = new SeamedText(this.prose, words);
+    this.thinkingEnd = part(article, "thinking-end");
     this.isAsked = false;
     this.wantsNote = false;
     this.earliest = 0;
@@ -66,8 +68,10 @@ export class AnswerView {
     this.#drawStage();
     this.#drawThought();
     this.prose.classList.remove("prose--source");
-    this.markdown.draw(answer.answer, { isLive: answer.isLive });
+    this.text.draw(answer.answer, answer.seams.filter((seam) => seam.text > 0), { isLive: answer.isLive && !answer.isInGap });
+    this.#drawThinkingEnd();
     if (!answer.isLive) this.#drawEnd();
+    else this.#drawGap();
     const spent = performance.now() - began;
     this.earliest = spent > 8 ? performance.now() + spent * (SHARE - 1) : 0;
   }
@@ -92,8 +96,27 @@ export class AnswerView {
     const since = this.thinkingSince ? Date.now() - this.thinkingSince : 0;
     const ms = this.isThinking ? since : answer.usage?.thinking_ms ?? this.thinkingMs;
     this.thinking.draw({
-      text: answer.thinking, isThinking: this.isThinking, hasAnswer: answer.answer !== "", ms, tokens: answer.tokens.thinking,
+      text: answer.thinking, isThinking: this.isThinking && !answer.isInGap, isAsked: answer.isAnswerAsked || answer.thinkingEnd !== "",
+      model: this.article.dataset.model ?? "", hasAnswer: answer.answer !== "", ms, tokens: answer.tokens.thinking,
     });
+  }
+
+  /** What stands between thought and answer: a seam in the thought, and what ended it. */
+  #drawThinkingEnd() {
+    const { answer, words } = this;
+    const said = answer.seams.filter((seam) => seam.text === 0).map((seam) => seamWords(words, seam));
+    if (answer.thinkingEnd) said.push(words.say(`thinking_end.${answer.thinkingEnd}`));
+    if (said.join() === this.said) return;
+    this.said = said.join();
+    this.thinkingEnd.replaceChildren(...said.map((sentence) => seamLine(sentence)));
+  }
+
+  /** The text has broken off and waits to go on. */
+  #drawGap() {
+    const { answer, words } = this;
+    if (!answer.isInGap) return this.end.replaceChildren();
+    if (!this.end.querySelector(".seam")) this.end.replaceChildren(seamLine(words.say("gap"), "unplugged"), element("div", ""));
+    drawWaiting(/** @type {HTMLElement} */ (this.end.lastElementChild), words, answer.waiting);
   }
 
   /** Between the line and the first token there is nothing to read: say what is happening. */
@@ -134,10 +157,10 @@ export class AnswerView {
     const { answer, words } = this;
     this.end.replaceChildren();
     this.foot.hidden = false;
-    if (answer.state === "failed") this.end.append(broken(answer, words));
-    if (answer.state === "stopped") this.end.append(note("stop", words.say(answer.answer ? "stopped" : "stopped_empty")));
-    if (answer.state === "done" && !answer.answer.trim()) this.end.append(note("info", words.say("ended_empty")));
-    else if (answer.state === "done" && answer.finish === "length") this.end.append(note("info", words.say("cut_off")));
+    if (answer.state === "failed") this.end.append(broken(answer, words, this.article.dataset.model ?? ""));
+    if (answer.state === "stopped") this.end.append(seamLine(words.say(answer.answer ? "stopped" : "stopped_empty"), "stop"));
+    if (answer.state === "done" && !answer.answer.trim()) this.end.append(seamLine(words.say("ended_empty"), "info"));
+    else if (answer.state === "done" && answer.finish === "length") this.end.append(seamLine(words.say("cut_off"), "info"));
     const copy = this.foot.querySelector('[data-action="copy"]');
     if (copy instanceof HTMLElement) copy.hidden = answer.answer === "";
     if (answer.state === "failed") this.foot.hidden = !this.foot.querySelector(".versions:not([hidden])");
@@ -154,16 +177,8 @@ export function part(article, name) {
   return /** @type {HTMLElement} */ (article.querySelector(`[data-part="${name}"]`));
 }
 
-/** @param {string} picture @param {string} sentence @returns {HTMLElement} a quiet line under the text */
-function note(picture, sentence) {
-  const line = element("p", "seam");
-  line.setAttribute("role", "note");
-  line.append(icon(picture, "icon--small"), sentence);
-  return line;
-}
-
-/** @param {import("./answer.js").Answer} answer @param {import("./i18n.js").Words} words */
-function broken(answer, words) {
+/** @param {import("./answer.js").Answer} answer @param {import("./i18n.js").Words} words @param {string} model */
+function broken(answer, words, model) {
   const code = words.has(`reason.${answer.reason}`) ? answer.reason : "unknown";
   const box = element("section", "broken");
   box.setAttribute("role", "alert");
@@ -177,11 +192,32 @@ function broken(answer, words) {
   const ways = element("div", "broken__ways");
   // The same text would be too long again.
   if (answer.reason === "context_too_long") ways.append(newChat(words));
-  else ways.append(way("regenerate", "again", words.say("try_again"), "button--primary"));
+  else ways.append(...waysOn(words, model, hasText));
   if (answer.answer) ways.append(way("copy", "copy", words.say("copy_what_there_is"), "button--quiet"));
   box.append(head, why, ways);
   return box;
 }
+
+/** Go on with the text, ask again, or ask a model that is ready. @param {import("./i18n.js").Words} words @param {string} model @param {boolean} hasText */
+function waysOn(words, model, hasText) {
+  const rows = /** @type {HTMLElement[]} */ ([...document.querySelectorAll("[data-choices] [data-model]")]);
+  const own = rows.find((row) => row.dataset.model === model);
+  const canGoOn = hasText && own !== undefined && "goesOn" in own.dataset;
+  const found = [way("regenerate", "again", words.say("try_again"), canGoOn ? "" : "button--primary")];
+  if (canGoOn) found.unshift(way("continue", "continue", words.say(isWarm(own) ? "continue" : "continue_later"), "button--primary"));
+  const others = rows.filter((row) => row !== own && isWarm(row));
+  for (const row of [others.find((each) => !("cloud" in each.dataset)), others.find((each) => "cloud" in each.dataset)]) {
+    if (!row) continue;
+    const label = words.say("cloud" in row.dataset ? "ask_cloud" : "ask_model", { name: row.dataset.name ?? "" });
+    const button = way("regenerate", "swap", label, "");
+    button.dataset.model = row.dataset.model;
+    found.push(button);
+  }
+  return found;
+}
+
+/** @param {HTMLElement} row of the picker */
+const isWarm = (row) => row.querySelector(".dot--warm") !== null;
 
 /** What the picker has that is warm. @param {import("./i18n.js").Words} words */
 function readyNow(words) {

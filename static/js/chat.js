@@ -7,7 +7,7 @@ import { Following } from "./following.js";
 import { Words, readJson } from "./i18n.js";
 import { Menu } from "./menu.js";
 import { post } from "./partial.js";
-import { ask, regenerate, stop, uuid } from "./protocol.js";
+import { answerNow, ask, goOn, regenerate, stop, uuid } from "./protocol.js";
 import { Queued } from "./queued.js";
 import { ReadyLines } from "./ready_lines.js";
 import { Sidebar } from "./sidebar.js";
@@ -51,7 +51,8 @@ class Chat {
       drafts: this.composer.drafts, place: this.composer.place, onEdit: (text) => this.composer.giveBack(text),
     });
     this.thread = new Thread(need("thread"), {
-      words: this.words, following: this.following, modelName: () => this.composer.modelName, onStop: () => this.#stop(),
+      words: this.words, following: this.following, modelName: () => this.composer.modelName, modelKey: () => this.composer.model,
+      onContinue: (message) => this.#continue(message), onAnswerNow: (answer) => this.#answerNow(answer), onStop: () => this.#stop(),
       onRegenerate: (message, model) => this.#regenerate(message, model), onChange: () => this.#busy(),
     });
     /** @type {Map<string, {text: string, id: string}>} wishes that are not accepted yet, by key; id of their frame */
@@ -69,7 +70,7 @@ class Chat {
     document.addEventListener("visibilitychange", () => !document.hidden && this.socket.hurry());
   }
 
-  /** @param {{text: string, model: string, think: string}} wish @param {string} key */
+  /** @param {{text: string, model: string, think: string, effort?: string}} wish @param {string} key */
   #send(wish, key = uuid()) {
     if (this.asked.size > 0 || this.thread.live) return this.queued.put(wish.text);
     const frame = ask({ key, ...wish, conversation: this.conversation });
@@ -92,6 +93,23 @@ class Chat {
     this.thread.showRegenerating(key, message);
     this.#busy();
     this.socket.wish(frame);
+  }
+
+  /** The text stays where it is until the server shows it as going on. @param {string} message */
+  #continue(message) {
+    if (this.asked.size > 0 || this.thread.live) return;
+    const key = uuid();
+    const frame = goOn(message, key);
+    this.asked.set(key, { text: "", id: frame.id });
+    this.#busy();
+    this.socket.wish(frame);
+  }
+
+  /** @param {import("./answer.js").Answer} answer */
+  #answerNow(answer) {
+    answer.isAnswerAsked = true;
+    this.socket.send(answerNow(answer.generation));
+    this.thread.changed(answer);
   }
 
   #stop() {
@@ -133,7 +151,7 @@ class Chat {
     this.composer.arrived();
     this.wall.forget();
     if (!this.conversation) this.#open(frame.conversation);
-    this.thread.accept(frame);
+    if (!this.thread.accept(frame)) this.#reload(frame.conversation);
     if (this.isUnwanted) this.#stop();
     this.isUnwanted = false;
     this.#refreshList();
@@ -243,7 +261,7 @@ class Chat {
     this.foretold.refresh();
     if (frame.state === "failed") return this.#offerQueued();
     const next = this.thread.live ? null : this.queued.take();
-    if (next) this.#send({ text: next.text, model: this.composer.model, think: this.composer.think }, next.key);
+    if (next) this.#send({ text: next.text, model: this.composer.model, think: this.composer.think, effort: this.composer.effort }, next.key);
   }
 
   /** No answer is on its way that the next question could wait for: back into the field with it. */

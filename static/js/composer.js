@@ -11,7 +11,7 @@ const THINK = "r1.think";
 export class Composer {
   /**
    * @param {HTMLFormElement} form
-   * @param {{words: import("./i18n.js").Words, place: string, onSend: (wish: {text: string, model: string, think: string}) => void, onStop: () => void, onModel?: () => void}} options
+   * @param {{words: import("./i18n.js").Words, place: string, onSend: (wish: {text: string, model: string, think: string, effort: string}) => void, onStop: () => void, onModel?: () => void}} options
    */
   constructor(form, { words, place, onSend, onStop, onModel = () => {} }) {
     this.form = form;
@@ -24,6 +24,7 @@ export class Composer {
     this.field = /** @type {HTMLTextAreaElement} */ (form.querySelector("textarea"));
     this.button = /** @type {HTMLButtonElement} */ (form.querySelector(".composer__send"));
     this.toggle = /** @type {HTMLButtonElement} */ (form.querySelector(".toggle"));
+    this.effortField = /** @type {HTMLSelectElement} */ (form.querySelector("[data-effort]"));
     this.notice = /** @type {HTMLElement} */ (document.getElementById("notice"));
     this.isBusy = false;
     /** A limit is used up: the draft stays, and nothing is sent. */
@@ -44,6 +45,11 @@ export class Composer {
 
   get think() {
     return this.toggle.disabled || this.toggle.getAttribute("aria-pressed") === "true" ? "auto" : "off";
+  }
+
+  /** '' where the model has none, or it is left to the model. */
+  get effort() {
+    return this.effortField.hidden || this.think === "off" ? "" : this.effortField.value;
   }
 
   get modelName() {
@@ -177,7 +183,7 @@ export class Composer {
     clearTimeout(this.saving);
     this.field.value = "";
     this.refresh();
-    this.onSend({ text, model: this.model, think: this.think });
+    this.onSend({ text, model: this.model, think: this.think, effort: this.effort });
     this.#keep();
   }
 
@@ -194,6 +200,7 @@ export class Composer {
   #chose(row) {
     this.model = row.model ?? "";
     this.toggle.disabled = "alwaysThinks" in row;
+    this.effortField.hidden = !("hasEffort" in row);
     this.toggle.title = this.toggle.disabled ? (this.toggle.dataset.why ?? "") : "";
     this.onModel();
   }

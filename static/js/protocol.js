@@ -3,7 +3,7 @@
 
 export const VERSION = 1;
 /** Frames a page may send. */
-export const CLIENT_FRAMES = ["hello", "ask", "regenerate", "watch", "unwatch", "ack", "stop", "ping"];
+export const CLIENT_FRAMES = ["hello", "ask", "regenerate", "continue", "watch", "unwatch", "ack", "stop", "answer_now", "ping"];
 /** Frames a page understands; others are ignored, so that the site may learn new ones first. */
 export const SERVER_FRAMES = [
   "hello", "accepted", "watching", "waiting", "stage", "d", "snapshot", "settled", "done", "user", "error", "bye", "pong",
@@ -81,15 +81,21 @@ export const ack = (g, s) => ({ type: "ack", g, s });
 /** @param {string} generation @returns {Frame} */
 export const stop = (generation) => ({ type: "stop", id: uuid(), generation });
 
+/** @param {string} generation @returns {Frame} */
+export const answerNow = (generation) => ({ type: "answer_now", id: uuid(), generation });
+
+/** @param {string} message the answer that broke off @param {string} key @returns {Frame} */
+export const goOn = (message, key) => ({ type: "continue", id: uuid(), key, message });
+
 /** @param {number} n @returns {Frame} */
 export const ping = (n) => ({ type: "ping", n });
 
 /**
- * @param {{key: string, text: string, model: string, think: string, conversation?: string | null}} wish
+ * @param {{key: string, text: string, model: string, think: string, effort?: string, conversation?: string | null}} wish
  * @returns {Frame}
  */
-export function ask({ key, text, model, think, conversation }) {
-  const frame = { type: "ask", id: uuid(), key, text, model, think };
+export function ask({ key, text, model, think, effort, conversation }) {
+  const frame = { type: "ask", id: uuid(), key, text, model, think, ...(effort ? { effort } : {}) };
   return conversation ? { ...frame, conversation } : frame;
 }
 

@@ -14,18 +14,21 @@ export class ThinkingView {
     this.seconds = /** @type {HTMLElement} */ (root.querySelector("[data-seconds]"));
     this.tokens = /** @type {HTMLElement} */ (root.querySelector("[data-tokens]"));
     this.text = /** @type {HTMLElement} */ (root.querySelector("[data-text]"));
+    this.foot = /** @type {HTMLElement} */ (root.querySelector("[data-thinking-foot]"));
     this.isTouched = false;
     this.drawn = this.text.textContent ?? "";
     this.details.querySelector("summary")?.addEventListener("click", () => this.#choose());
   }
 
   /**
-   * @param {{text: string, isThinking: boolean, hasAnswer: boolean, ms: number, tokens: number}} thought ms: spent so far
+   * @param {{text: string, isThinking: boolean, isAsked: boolean, model: string, hasAnswer: boolean, ms: number, tokens: number}} thought
+   *   ms: spent so far; isAsked: the answer is wanted now
    */
-  draw({ text, isThinking, hasAnswer, ms, tokens }) {
+  draw({ text, isThinking, isAsked, model, hasAnswer, ms, tokens }) {
     this.root.hidden = text === "" && !isThinking;
     this.#grow(text);
     this.#count({ isThinking, ms, tokens });
+    this.#offerAnswer({ isOffered: isThinking && text !== "", isAsked, model });
     if (isThinking === this.details.classList.contains("thinking--live")) return;
     this.details.classList.toggle("thinking--live", isThinking);
     if (!this.isTouched) this.details.open = isThinking && !hasAnswer && localStorage.getItem(CHOICE) !== "closed";
@@ -51,6 +54,18 @@ export class ThinkingView {
     this.seconds.textContent = this.words.say("seconds", { n });
     this.tokens.hidden = tokens === 0;
     this.tokens.textContent = this.words.say("tokens", { n: tokens });
+  }
+
+  /** @param {{isOffered: boolean, isAsked: boolean, model: string}} offer */
+  #offerAnswer({ isOffered, isAsked, model }) {
+    this.foot.hidden = !isOffered;
+    if (!isOffered) return;
+    const row = document.querySelector(`[data-choices] [data-model="${CSS.escape(model)}"]`);
+    const can = row instanceof HTMLElement && "answersNow" in row.dataset;
+    const button = /** @type {HTMLButtonElement} */ (this.foot.querySelector('[data-action="answer-now"]'));
+    button.disabled = isAsked || !can;
+    const hint = /** @type {HTMLElement} */ (this.foot.querySelector("[data-hint]"));
+    hint.textContent = this.words.say(isAsked ? "answer_asked" : can ? "answer_now_hint" : "no_answer_now");
   }
 
   #choose() {

@@ -13,14 +13,18 @@ export class Thread {
   /**
    * @param {HTMLElement} root
    * @param {{words: import("./i18n.js").Words, following: import("./following.js").Following,
-   *   onRegenerate: (message: string) => void, onStop: () => void, modelName: () => string, onChange: () => void}} options
+   *   onRegenerate: (message: string) => void, onContinue: (message: string) => void, onAnswerNow: (answer: Answer) => void,
+   *   onStop: () => void, modelName: () => string, modelKey: () => string, onChange: () => void}} options
    */
-  constructor(root, { words, following, onRegenerate, onStop, modelName, onChange }) {
+  constructor(root, { words, following, onRegenerate, onContinue, onAnswerNow, onStop, modelName, modelKey, onChange }) {
     this.root = root;
     this.words = words;
     this.following = following;
     this.onRegenerate = onRegenerate;
+    this.onContinue = onContinue;
+    this.onAnswerNow = onAnswerNow;
     this.onStop = onStop;
+    this.modelKey = modelKey;
     this.modelName = modelName;
     this.onChange = onChange;
     /** @type {Map<string, AnswerView>} by generation */
@@ -73,20 +77,24 @@ export class Thread {
     this.stick();
   }
 
-  /** @param {import("./protocol.js").Frame} accepted */
+  /** @param {import("./protocol.js").Frame} accepted @returns {boolean} false where nothing here waits for it */
   accept(accepted) {
     // Accepted before this page was loaded: it stands here already.
-    if (this.views.has(accepted.generation)) return this.refuse(accepted.key);
+    if (this.views.has(accepted.generation)) {
+      this.refuse(accepted.key);
+      return true;
+    }
     const blank = /** @type {HTMLElement | null} */ (this.root.querySelector(`.message--answer[data-key="${CSS.escape(accepted.key)}"]`));
     const question = /** @type {HTMLElement | null} */ (this.root.querySelector(`.message--user[data-key="${CSS.escape(accepted.key)}"]`));
     if (question) question.dataset.message = accepted.message;
-    if (!blank) return;
+    if (!blank) return false;
     blank.dataset.message = accepted.answer;
     blank.dataset.generation = accepted.generation;
     for (const known of [question, blank]) known?.removeAttribute("data-key");
     this.#take(blank);
     this.onChange();
     if (blank.dataset.isNewVersion) this.#offerVersions(accepted.conversation, blank);
+    return true;
   }
 
   /** The way back to the earlier versions, as the server draws it. @param {string} conversation @param {HTMLElement} article */
@@ -135,6 +143,7 @@ export class Thread {
     const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
     const article = /** @type {HTMLElement} */ (copy.querySelector("article"));
     article.dataset.key = key;
+    article.dataset.model = this.modelKey();
     article.setAttribute("aria-label", this.modelName());
     /** @type {HTMLElement} */ (article.querySelector(".message__meta span")).textContent = this.modelName();
     const line = element("p", "stage muted");
@@ -154,6 +163,8 @@ export class Thread {
       thinking: read("[data-text]"), answer: read('[data-part="answer"]'),
     });
     answer.reason = reason ?? "";
+    answer.thinkingEnd = article.dataset.thinkingEnd ?? "";
+    answer.seams = JSON.parse(article.dataset.seams || "[]");
     answer.finish = finish ?? "";
     const view = new AnswerView(article, answer, this.words);
     this.views.set(generation, view);
@@ -169,6 +180,8 @@ export class Thread {
     const view = this.views.get(article.dataset.generation ?? "");
     if (button.dataset.action === "stop") this.onStop();
     if (button.dataset.action === "note") view?.toggleNote(button);
+    if (button.dataset.action === "answer-now" && view) this.onAnswerNow(view.answer);
+    if (button.dataset.action === "continue") this.onContinue(article.dataset.message ?? "");
     if (button.dataset.action === "regenerate") this.onRegenerate(article.dataset.message ?? "", button.dataset.model);
     if (button.dataset.action === "copy" && view) this.#say(button, (await copyText(view.answer.answer)) ? "copied" : "copy_failed");
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from tests.faults.asking import question
@@ -119,3 +120,37 @@ async def test_it_outlasts_a_killed_runner(stack: Stack) -> None:
         assert (first["finish"], second["finish"]) == ("runner_lost", "stop")
         assert asked(stack, text)[1]["begun"] == first["tokens"] and second["text"] == 6 * (first["tokens"] - 20) - 1
         assert violations(stack, [tab]) == []
+
+
+async def test_it_outlasts_a_drain_that_runs_out(stack: Stack) -> None:
+    async with Tab(stack, stack.person()) as tab:
+        shown = await tab.ask(question("say 20+600"))
+        await until_async(lambda: len(shown.answer) > 100, "the answer begins", LONG)
+        stack.add_runner()
+        stack.runner.terminate()
+        await until_async(lambda: "Warm shutdown" in stack.runner_log(), "it drains", LONG)
+        stack.runner.terminate()  # the second signal ends the drain
+        await tab.settled(shown, seconds=LONG)
+        assert state_of(shown) == ("done", "")
+        assert [part["finish"] for part in segments(stack, shown)] == ["site_stopping", "stop"]
+        assert violations(stack, [tab]) == []
+
+
+async def test_what_broke_off_for_good_is_gone_on_with_by_a_second_wish(stack: Stack) -> None:
+    text = question("say 5+60 dies_every=10")
+    async with Tab(stack, stack.person()) as tab, Tab(stack, stack.person()) as other:
+        broken = await tab.ask(text)
+        await tab.settled(broken, seconds=LONG)
+        message = stack.orm("result = str(Generation.objects.get(pk=pk).message_id)", pk=broken.generation)
+        refused = await other.wish("continue", key=str(uuid.uuid4()), message=message)
+        assert (refused["type"], refused["code"]) == ("error", "not_found")
+        wishes = [("continue", "failed"), ("continue", "done")]
+        for wish, end in wishes:
+            made = await tab.wish(wish, key=str(uuid.uuid4()), message=message)
+            assert (made["type"], made["answer"]) == ("accepted", message), made
+            shown = await tab.watch(made["generation"])
+            await tab.settled(shown, seconds=LONG)
+            assert state_of(shown)[0] == end
+        assert [part["begun"] for part in asked(stack, text)] == [0, 10, 20, 30, 40, 50, 60]
+        assert shown.answer.endswith("t0160")
+        assert [seam["tokens"] for seam in tab.heard("snapshot")[-1]["seams"]] == [10, 20, 30, 40, 50, 60]

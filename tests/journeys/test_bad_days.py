@@ -103,17 +103,44 @@ def test_stop_pressed_before_the_site_has_the_question_stops_it_all_the_same(sta
     assert violations(stack) == []
 
 
-def test_an_answer_that_breaks_off_for_good_keeps_its_words(stack: Stack, visit_stack: Any) -> None:
+def test_an_answer_goes_on_after_its_engine_and_says_where(stack: Stack, visit_stack: Any) -> None:
+    page: Page = visit_stack()
+    ask(page, question("say 10+60 die_after=30"))
+    answer = wait_until_done(page)
+    seam = answer.get_by_role("note").filter(
+        has_text="Carried on by the site's machine after 30 tokens: llama.cpp broke off"
+    )
+    expect(seam).to_be_visible()
+    assert text_of(answer).endswith("t0160")
+    page.reload()
+    expect(seam).to_be_visible()
+    assert violations(stack) == []
+
+
+def test_an_answer_that_breaks_off_for_good_is_gone_on_with(stack: Stack, visit_stack: Any) -> None:
     page: Page = visit_stack()
     ask(page, question("say 10+100 dies_every=20"))
     broken = page.get_by_role("alert").filter(has_text="The engine stopped in the middle of the answer")
     expect(broken).to_contain_text("The text above is saved", timeout=LONG)
-    kept = text_of(newest_answer(page))
-    assert kept.endswith("t0150")
+    assert text_of(newest_answer(page)).endswith("t0150")
     page.reload()
-    expect(broken).to_be_visible()
-    assert text_of(newest_answer(page)) == kept
+    broken.get_by_role("button", name="Continue").click()
+    answer = wait_until_done(page)
+    assert text_of(answer).endswith("t0200")
+    expect(answer.get_by_role("note")).to_have_count(5)
     assert violations(stack) == []
+
+
+def test_the_answer_is_wanted_now(stack: Stack, visit_stack: Any) -> None:
+    page: Page = visit_stack()
+    ask(page, question("say 900+20"))
+    page.get_by_role("button", name="Answer now").click(timeout=LONG)
+    answer = wait_until_done(page)
+    assert text_of(answer).endswith("t0920")
+    note = answer.get_by_role("note").filter(has_text="You asked for the answer: the thought ends here")
+    expect(note).to_be_visible()
+    page.reload()
+    expect(note).to_be_visible()
 
 
 def test_an_answer_cut_at_a_limit_says_so(stack: Stack, visit_stack: Any) -> None:

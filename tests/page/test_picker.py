@@ -195,3 +195,24 @@ def test_the_picker_speaks_chinese(browser: Client, engine: Engine) -> None:
     deploy(engine, "R1 14B", 30, "stopped", load_ms=19_000)
     assert "未加载。会卸载 R1 1.5B，今天有 1 人用过。" in rows(browser)["R1 14B"]
     assert "约 20 秒" in rows(browser)["R1 14B"]
+
+
+def test_each_row_tells_the_page_what_its_engines_can(browser: Client, engine: Engine) -> None:
+    """R1 on Ollama can be gone on with, another family there cannot; a toy server has no effort to choose."""
+    deploy(engine, "deepseek-r1:7b", 5)
+    deploy(engine, "qwen3:8b", 5)
+    toy = Engine.objects.create(host=engine.host, kind="llama.cpp", base_url="http://127.0.0.1:10")
+    deploy(toy, "toy", 1)
+    page = browser.get("/models/choices/").content.decode()
+    found = {
+        key: set(re.findall(r"data-(goes-on|answers-now|has-effort)", rest))
+        for key, rest in re.findall(r'data-model="([^"]+)"([^>]*)>', page)
+    }
+    assert found == {
+        "deepseek-r1:7b": {"goes-on", "answers-now", "has-effort"},
+        "qwen3:8b": {"has-effort"},
+        "toy": {"goes-on", "answers-now"},
+    }
+    chosen = {key: browser.get("/", {"model": key}).content.decode() for key in found}
+    hidden = {key for key, page in chosen.items() if re.search(r"<select[^>]*data-effort[^>]* hidden", page)}
+    assert hidden == {"toy"}
