@@ -18,6 +18,8 @@ from accounts.quota_windows import window_of
 Unit = QuotaLimit.Unit
 # A request may have several segments: the generation's id begins their keys.
 GENERATION_CHARACTERS = 36
+# What the site does in idle time is on nobody's limits.
+IDLE = "idle"
 SUMS: dict[str, Any] = {
     Unit.GPU_MS: Sum("gpu_ms_charged"),
     Unit.OUTPUT_TOKENS: Sum(F("thinking_tokens") + F("answer_tokens")),
@@ -81,7 +83,7 @@ def begin_counting(limit: QuotaLimit, now: datetime) -> None:
 
 def _entries(limit: QuotaLimit, now: datetime) -> QuerySet[LedgerEntry]:
     start, end = window_of(limit, now)
-    rows = LedgerEntry.objects.filter(at__gte=start, at__lt=end)
+    rows = LedgerEntry.objects.filter(at__gte=start, at__lt=end).exclude(source=IDLE)
     if limit.model_key:
         rows = rows.filter(model_key=limit.model_key)
     if limit.subject_kind == Kind.TOKEN:

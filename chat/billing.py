@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts import ledger, quota
 from chat import estimating, ledger_facts
-from chat.models import Generation, Segment
+from chat.models import Conversation, Generation, Segment
 from chat.outcome import Outcome
 from models_admin.engines.rates import Rate
 from models_admin.family import prices
@@ -84,7 +84,8 @@ def close_quota(row: Generation, all_: Taken) -> None:
         quota.release(row.pk)
         return
     quota.settle(row.pk, all_.amounts)
-    if row.state == State.DONE:
+    # A title is no answer of ordinary length.
+    if row.state == State.DONE and row.queue_class != Generation.QueueClass.IDLE:
         output, think = all_.thinking_tokens + all_.answer_tokens, estimating.think_of(row.options)
         transaction.on_commit(partial(estimating.learn, row.user_id, row.model_key, think, output), robust=True)
 
@@ -109,6 +110,12 @@ def _price(row: Generation) -> PriceRow | None:
     return prices.price_at(row.deployment.engine.kind, row.deployment.artifact.ref, row.started_at)
 
 
+def _source(row: Generation) -> str:
+    if row.queue_class == Generation.QueueClass.IDLE:
+        return Conversation.Source.IDLE
+    return Conversation.Source.API if row.token_id else Conversation.Source.WEB
+
+
 def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: int) -> ledger.Use:
     group, deployment, price = row.user.main_group, row.deployment, _price(row)
     cost = prices.cost(
@@ -125,7 +132,7 @@ def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: in
         token_name=row.token.name if row.token else "",
         model_key=row.model_key,
         host_name=deployment.engine.host.name if deployment else "",
-        source="api" if row.token_id else "web",
+        source=_source(row),
         prompt_tokens=outcome.prompt_tokens,
         cached_tokens=outcome.cached_tokens,
         thinking_tokens=outcome.thinking_tokens,

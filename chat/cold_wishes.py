@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from accounts.models import User
 from chat import settlement
-from chat.line import Line
+from chat.line import IDLE, Line
 from chat.models import Generation
 from models_admin.engines import access
 
@@ -19,7 +19,7 @@ def admitted(line: Line, cold: Iterable[str]) -> list[str]:
 
 
 def _is_admitted(line: Line, model: str) -> bool:
-    waiting = [entry for entry in line if entry.model == model]
+    waiting = [entry for entry in line if entry.model == model and entry.class_ != IDLE]
     people = {entry.flow for entry in waiting}
     if access.may_any_load(model, people):
         return True

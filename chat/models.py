@@ -16,12 +16,14 @@ from models_admin.models import Deployment, Worker
 class Conversation(models.Model):
     """A tree of messages. Scripts' calls are conversations too, with source `api`, and are purged.
 
-    `is_local_only`: nothing of it may be sent to a cloud.
+    `is_local_only`: nothing of it may be sent to a cloud. `is_named`: its title was typed, or made in idle time by the
+    conversation that `titles` it; it stays.
     """
 
     class Source(models.TextChoices):
         WEB = "web", _("page")
         API = "api", _("API")
+        IDLE = "idle", _("idle time")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
@@ -31,6 +33,8 @@ class Conversation(models.Model):
     model_key = models.CharField(_("model"), max_length=200, blank=True)
     source = models.CharField(_("source"), max_length=4, choices=Source, default=Source.WEB)
     is_local_only = models.BooleanField(_("local only"), default=False)
+    is_named = models.BooleanField(default=False, editable=False)
+    titles = models.ForeignKey("self", models.CASCADE, null=True, related_name="+", editable=False)
     active_leaf = models.ForeignKey("Message", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     last_activity_at = models.DateTimeField(_("last activity"), auto_now_add=True)
@@ -48,6 +52,12 @@ class Conversation(models.Model):
                 name="conversation_list",
             ),
             models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="conversation_trash"),
+            models.Index(
+                fields=["last_activity_at"],
+                condition=Q(is_named=False, source="web"),
+                name="conversation_untitled",
+            ),
+            models.Index(fields=["id"], condition=Q(source="idle"), name="conversation_idle"),
         ]
 
     def __str__(self) -> str:

@@ -94,9 +94,10 @@ class Waiting:
 
 
 def waiting(now: datetime) -> list[Waiting]:
-    """Oldest first. Counted here: asked to group, SQLite walks an index of all that ever was."""
-    rows = since(now - LIVE_BACK).filter(state=State.WAITING).values_list("pk", "user_id", "model_key")
-    return [Waiting(str(pk), user, model) for pk, user, model in sorted(rows)]
+    """Oldest first, without what is for idle time. Counted here: SQLite would walk an index of all that ever was."""
+    rows = since(now - LIVE_BACK).filter(state=State.WAITING).exclude(queue_class=Generation.QueueClass.IDLE)
+    columns = rows.values_list("pk", "user_id", "model_key")
+    return [Waiting(str(pk), user, model) for pk, user, model in sorted(columns)]
 
 
 def _seconds(since: datetime, until: datetime) -> float:

@@ -31,6 +31,7 @@ from chat import (
     reaping,
     settlement,
     stranded,
+    titling,
 )
 from chat.database import in_database, on_lease_thread
 from chat.line import Line
@@ -284,4 +285,5 @@ def sweep(*, may_reap: bool) -> None:
     deleting.sweep()
     warm_sweep.sweep(may_give_up=may_reap)
     ready_wishes.tell_ready()
+    titling.sweep()
     rollup.sweep()

@@ -155,7 +155,7 @@ def rename(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     if not title:
         return HttpResponseBadRequest()
     found = _find(request, conversation_id)
-    history.for_user(_user(request)).filter(pk=found.pk).update(title=title)
+    history.for_user(_user(request)).filter(pk=found.pk).update(title=title, is_named=True)
     return HttpResponse(status=204)
 
 

@@ -154,6 +154,7 @@ RUNNING_PER_USER = env.integer("R1WEB_RUNNING_PER_USER", 4, least=1)
 STRANDED_SECONDS = env.integer("R1WEB_STRANDED_SECONDS", 900, least=1, most=86_400)
 AFTER_LOSS = env.choice("R1WEB_AFTER_LOSS", "continue", of=("continue", "fail"))
 SHOW_NAMES = env.boolean("R1WEB_SHOW_NAMES", False)
+TITLES = env.boolean("R1WEB_TITLES", True)
 
 # Where a model's name is looked up. Hugging Face's own tools read the same two variables.
 OLLAMA_REGISTRY = env.address("OLLAMA_REGISTRY", "https://registry.ollama.ai")

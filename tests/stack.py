@@ -203,6 +203,8 @@ class Stack:
             "R1WEB_DATA": str(self.folder),
             "REDIS_URL": f"unix://:{self.password}@{self.folder}/redis.sock?db=0",
             "R1WEB_RUNNER_STREAMS": str(streams),
+            # Calls that no test has made would stand in the engines' logs.
+            "R1WEB_TITLES": "0",
             "R1WEB_RUNNING_PER_USER": "1000",
             "R1WEB_WAITING_PER_USER": "1000",
             "R1WEB_DRAIN_SECONDS": "20",
