@@ -207,3 +207,43 @@ def test_lower_classes_keep_their_shares() -> None:
             line.enqueue(Entry(f"{class_}{number:03}", flow, "32b", class_, cost=100, seq=number))
     found = [entry.class_ for entry in serve(line, "32b", 200, {0: 100, 1: 100, 2: 100})]
     assert [found.count(class_) for class_ in SHARES] == [170, 20, 10]
+
+
+def test_a_class_that_was_idle_for_an_hour_earns_nothing() -> None:
+    line = Line(running_per_flow=4)
+    for number in range(100):
+        line.enqueue(Entry(f"a{number:03}", number % 5, "32b", cost=100, seq=number))
+    serve(line, "32b", 60, dict.fromkeys(range(5), 100))
+    for number in range(40):
+        line.enqueue(Entry(f"s{number:03}", 9, "32b", SCRIPT, cost=100, seq=200 + number))
+    found = [entry.class_ for entry in serve(line, "32b", 20, dict.fromkeys(range(10), 100))]
+    assert found.count(SCRIPT) in (2, 3)
+
+
+def test_who_has_as_many_running_as_he_may_lets_others_pass() -> None:
+    line = Line(running_per_flow=2)
+    for number in range(3):
+        line.enqueue(Entry(f"a{number}", 1, "32b", cost=1, seq=number))
+    line.enqueue(Entry("b", 2, "32b", cost=9_000, seq=9))
+    taken = []
+    while entry := line.pick("32b"):
+        line.take(entry.key)
+        taken.append(entry.key)
+    assert taken == ["a0", "b", "a1"]
+    line.finish("a0", 1)
+    following = line.pick("32b")
+    assert following is not None
+    assert following.key == "a2"
+
+
+def test_a_question_that_was_parked_earns_nothing() -> None:
+    line = Line(running_per_flow=4)
+    line.serve(["32b"])
+    line.enqueue(Entry("parked", 1, "70b", cost=100, seq=0))
+    for number in range(40):
+        line.enqueue(Entry(f"a{number:02}", 2, "32b", cost=100, seq=1 + number))
+    serve(line, "32b", 20, {2: 100})
+    for number in range(20):
+        line.enqueue(Entry(f"b{number:02}", 1, "32b", cost=100, seq=100 + number))
+    flows = [entry.flow for entry in serve(line, "32b", 20, {1: 100, 2: 100})]
+    assert flows.count(1) in (9, 10, 11)
