@@ -37,16 +37,19 @@ LOOKED_AT: Final = 20
 YOUNG: Final = timedelta(days=1)
 # Nobody waited a moment ago; if somebody does now, the title is asked for another time.
 PATIENCE: Final = timedelta(seconds=10)
+# Written out, so that the planner sees that the partial indexes hold them: a bound value it cannot know.
+IN_IDLE_TIME: Final = "chat_conversation.source = 'idle'"
+UNNAMED: Final = "NOT chat_conversation.is_named AND chat_conversation.source = 'web'"
 _LEAD = re.compile(r"^(title|标题)\s*[:：]\s*", re.IGNORECASE)
 
 
 def sweep() -> None:
     """Take over what was written, and ask for a few more. Raises DatabaseError."""
-    for titled in Conversation.objects.filter(source=Source.IDLE).select_related("titles", "active_leaf"):
+    for titled in _underway().select_related("titles", "active_leaf"):
         _look_after(titled)
     if settings.TITLES and not _is_busy():
         for conversation in _untitled()[:LOOKED_AT]:
-            if Conversation.objects.filter(source=Source.IDLE).count() >= AT_ONCE:
+            if _underway().count() >= AT_ONCE:
                 return
             _ask(conversation)
 
@@ -63,13 +66,15 @@ def _is_busy() -> bool:
     return Generation.objects.filter(state=State.WAITING).exists()
 
 
+def _underway() -> QuerySet[Conversation]:
+    return Conversation.objects.extra(where=[IN_IDLE_TIME])
+
+
 def _untitled() -> QuerySet[Conversation]:
     """Answered, and still called by the beginning of its question."""
     answered = Generation.objects.filter(message__conversation=OuterRef("pk"), state=State.DONE)
     underway = Conversation.objects.filter(titles=OuterRef("pk"))
-    rows = Conversation.objects.filter(
-        Exists(answered), ~Exists(underway), source=Source.WEB, is_named=False, deleted_at=None
-    )
+    rows = Conversation.objects.extra(where=[UNNAMED]).filter(Exists(answered), ~Exists(underway), deleted_at=None)
     return rows.filter(last_activity_at__gt=Now() - YOUNG).order_by("-last_activity_at")
 
 
