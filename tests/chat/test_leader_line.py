@@ -100,6 +100,14 @@ def test_who_stops_before_the_release_is_not_released(person: User, ask: Make, d
     assert not SlotLease.objects.exists()
 
 
+def test_an_answer_that_has_begun_is_ended_by_its_runner_alone(person: User, bob: User, ask: Make) -> None:
+    _memory, hers, _his = both_running(person, bob, ask)
+    Generation.objects.filter(pk=hers.pk).update(state="running")
+    generation.stop(hers.pk, by=person)
+    hers.refresh_from_db()
+    assert (hers.state, hers.wants_stop) == ("running", True)
+
+
 def test_the_database_itself_gives_a_slot_to_one(deployment: Deployment) -> None:
     SlotLease.objects.create(deployment=deployment, number=1, holder=uuid.uuid4())
     with pytest.raises(IntegrityError), transaction.atomic():
