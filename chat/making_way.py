@@ -30,9 +30,10 @@ def load_what_may(line: Line, cold: Collection[str]) -> frozenset[int]:
         residents = _in_the_way(look, best) if best else ()
         if best and residents:
             wanted = Wanted(round(now.timestamp() * 1000 - oldest[model] / 1000), best.deployment.load_ms)
-            if not collation.makes_way(wanted, [_resident(row, line, now) for row in residents]):
-                continue
-            held_back |= {row.pk for row in residents}
+            if collation.makes_way(wanted, [_resident(row, line, now) for row in residents]):
+                held_back |= {row.pk for row in residents}
+            elif best.verdict is Verdict.AFTER_UNLOADING:
+                continue  # else it would be loaded; where its room is in use, that is written down as its reason
         warm_sweep.on_demand(model)
     return frozenset(held_back)
 

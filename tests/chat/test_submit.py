@@ -186,9 +186,8 @@ def test_only_one_leader_at_a_time(db: None) -> None:
 def test_the_slots_of_a_deleted_person_are_free_again(person: User, deployment: Deployment, ask: Make) -> None:
     generation.submit(person, ask())
     scheduling.release_what_can_run()
-    person.delete()
     assert SlotLease.objects.count() == 1
-    scheduling.sweep(may_reap=True)
+    person.delete()
     assert not SlotLease.objects.exists()
 
 

@@ -71,7 +71,7 @@ def admin(visit: Any, box_site: SiteProcess) -> Page:
 
 def attach(page: Page, address: str) -> None:
     open_admin(page, "engine/add/")
-    page.get_by_label("Host").select_option(label="local")
+    page.get_by_label("Host").select_option(label="the site's machine")
     page.get_by_label("Kind").select_option(label="Ollama")
     page.get_by_label("Address").fill(address)
     page.get_by_role("button", name="Save", exact=True).click()

@@ -292,8 +292,9 @@ def hear(holds: Callable[[], bool]) -> None:
     async def listen() -> None:
         loop = asyncio.create_task(host_words.listen(in_database))
         await until_async(lambda: in_database(holds), "all is heard")
-        loop.cancel()
-        await asyncio.wait({loop})
+        while not loop.done():  # a connection that is just closed may swallow one
+            loop.cancel()
+            await asyncio.wait({loop}, timeout=1)
 
     asyncio.run(listen())
 
