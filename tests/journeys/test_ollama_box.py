@@ -77,8 +77,8 @@ def attach(page: Page, address: str) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
 
 
-def reloaded(page: Page) -> str:
-    page.reload()
+def engines(page: Page) -> str:
+    open_admin(page, "engine/")
     return page.locator("#result_list").inner_text()
 
 
@@ -92,7 +92,7 @@ def add(page: Page, name: str) -> None:
 def test_from_an_address_to_an_eviction(admin: Page, box_site: SiteProcess, ollama: ScriptedOllama) -> None:
     home = f"http://localhost:{box_site.port}"
     attach(admin, ollama.address)
-    until(lambda: "0.24.0" in reloaded(admin), "the site has asked the engine")
+    until(lambda: "0.24.0" in engines(admin), "the site has asked the engine")
     picture(admin, "ollama-attached")
     for name in SIZES:
         add(admin, name)
