@@ -11,7 +11,6 @@ from accounts.models import QuotaLimit, User
 from accounts.quota_standing import Standing
 
 Unit, Window = QuotaLimit.Unit, QuotaLimit.Window
-WARN_AT = 0.8
 
 
 @dataclass(frozen=True)
@@ -63,5 +62,5 @@ def _card(standing: Standing) -> Card:
         left=_("%(left)s left, full again %(when)s") % left,
         value=min(standing.taken, standing.allowed),
         most=standing.allowed,
-        high=int(standing.allowed * WARN_AT),
+        high=int(standing.allowed * quota_standing.WARN_FROM),
     )

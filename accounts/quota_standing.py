@@ -13,6 +13,9 @@ from accounts import quota_debt, quota_rules
 from accounts.models import ApiToken, QuotaCounter, QuotaLimit, User
 from accounts.quota_rules import Rule
 
+# Of a limit; from there on its person is warned.
+WARN_FROM = 0.8
+
 
 @dataclass(frozen=True)
 class Standing:

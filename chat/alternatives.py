@@ -6,11 +6,10 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from chat import estimating, history, picker, places
+from chat import bells, estimating, history, picker, places
 from chat.models import Generation
 
 MOST: Final = 3
@@ -31,17 +30,17 @@ def alternatives(user: User, generation_id: str) -> list[Alternative]:
     row = _waiting(user, generation_id)
     if row is None:
         return []
-    own = places.place_of(row)
+    own = bells.seconds_until(places.place_of(row).high)
     told = places.told_places()
     found: list[tuple[int, Alternative]] = []
     for model in picker.models(user):
         if model.look != "warm" or not model.may_ask or model.key == row.model_key:
             continue
         there = told.get(places.for_newcomer(model.key))
-        if there is None or there.high is None:  # not known: nothing is promised
+        high = bells.seconds_until(there.high) if there else None
+        if high is None:  # not known: nothing is promised
             continue
-        high = _seconds_until(there.high)
-        if own.high is None or high < _seconds_until(own.high):
+        if own is None or high < own:
             found.append((high, Alternative(model.key, model.name, _wait(high), _cost(user, model.key, row))))
     return [each for _high, each in sorted(found, key=lambda pair: pair[0])[:MOST]]
 
@@ -52,10 +51,6 @@ def _waiting(user: User, generation_id: str) -> Generation | None:
     except (history.NotFound, ValueError):
         return None
     return row if row.state == Generation.State.WAITING else None
-
-
-def _seconds_until(moment: int | None) -> int:
-    return max(0, round((moment or 0) / 1000 - timezone.now().timestamp()))
 
 
 def _wait(seconds: int) -> str:
@@ -71,6 +66,4 @@ def _cost(user: User, model_key: str, row: Generation) -> str:
     found = estimating.estimate(
         user, model_key, think=estimating.think_of(row.options), prompt_tokens=estimating.tokens_in(question)
     )
-    if not found.gpu_ms:
-        return ""
-    return _("about %(seconds)d GPU s") % {"seconds": max(1, round(found.gpu_ms / 1000))}
+    return picker.gpu_seconds(found.gpu_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -99,3 +100,8 @@ def place(told: str, ahead: int) -> Place:
         return msgspec.json.decode(told, type=Place)
     except msgspec.DecodeError:
         return Place(ahead, Why())
+
+
+def seconds_until(moment: int | None) -> int | None:
+    """From ms since the epoch, so that a reader's own clock need not be right; 0 for what is past."""
+    return None if moment is None else max(0, round(moment / 1000 - time.time()))

@@ -16,7 +16,7 @@ from itertools import islice
 
 import msgspec
 
-from chat import followers, protocol, thinking_end
+from chat import bells, followers, protocol, thinking_end
 from chat.bells import Place
 from chat.followers import End, Feed, Piece, Snapshot
 from chat.protocol import frame
@@ -183,7 +183,7 @@ class Delivery:
         if (place := feed.place) is not None:
             code = place.why.code or ("ahead" if place.ahead else "next")
             why = {"code": code, "args": {"n": place.ahead, **place.why.args}}
-            low, high = _seconds_until(place.low), _seconds_until(place.high)
+            low, high = bells.seconds_until(place.low), bells.seconds_until(place.high)
             await self._send(frame("waiting", g=watch.g, ahead=place.ahead, low=low, high=high, reason=why))
         elif feed.stage:
             await self._send(frame("stage", g=watch.g, stage=feed.stage))
@@ -222,8 +222,3 @@ def _cut_up(thinking: str, answer: str) -> list[tuple[str, str]]:
     pieces = [(thinking[at : at + size], "") for at in range(0, len(thinking), size)]
     pieces += [("", answer[at : at + size]) for at in range(0, len(answer), size)]
     return pieces or [("", "")]
-
-
-def _seconds_until(moment: int | None) -> int | None:
-    """From ms since the epoch, so that a reader's own clock need not be right."""
-    return None if moment is None else max(0, round(moment / 1000 - time.time()))

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.utils import formats, timezone
+from django.utils import formats
 from django.utils.translation import gettext as _
 
 from accounts import quota_standing
 from accounts.models import QuotaLimit, User
 from accounts.quota_standing import Standing
-from chat import estimating, history, places
+from chat import bells, estimating, history, places
 from chat.bells import Place
 from chat.estimating import Estimate
 from chat.picker import sentences
@@ -80,9 +80,10 @@ def _money(found: Estimate, left: int | None) -> str:
 
 def _wait(place: Place | None) -> str:
     """Where somebody who asks now would stand; what is free begins at once and needs no words."""
-    if place is None or not place.ahead or place.high is None:
+    seconds = bells.seconds_until(place.high) if place and place.ahead else None
+    if place is None or seconds is None:
         return ""
-    about = {"count": place.ahead, "seconds": max(1, round(place.high / 1000 - timezone.now().timestamp()))}
+    about = {"count": place.ahead, "seconds": max(1, seconds)}
     about["minutes"] = -(-about["seconds"] // 60)
     if about["seconds"] < 120:
         return _("%(count)d ahead of you: begins within %(seconds)d s.") % about

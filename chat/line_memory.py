@@ -32,7 +32,7 @@ class LineMemory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._line = Line(running_per_flow=settings.RUNNING_PER_USER)
-        self._reconciled_at: float | None = None
+        self._reconciled_at = 0.0
         self._is_forgotten = True
         self.held_back: frozenset[int] = frozenset()
 
@@ -61,7 +61,7 @@ class LineMemory:
 
     def _catch_up(self) -> None:
         now = time.monotonic()
-        if self._is_forgotten or self._reconciled_at is None:
+        if self._is_forgotten:
             self._is_forgotten = False
             self._line = waiting.read_line()
         elif now - self._reconciled_at > RECONCILE_SECONDS:
@@ -84,11 +84,10 @@ class LineMemory:
             held.discard(key)
             if live.state in (State.RELEASED, State.RUNNING):
                 self._line.charge(key, live.gpu_ms)
-                continue
-            # Who waits again is charged all of it at his end.
-            self._line.finish(key, 0 if live.state == State.WAITING else live.gpu_ms)
-            if live.state == State.WAITING:
-                self._line.enqueue(live.entry)
+            elif live.state == State.WAITING:  # charged all of it at his end
+                self._line.give_back(key)
+            else:
+                self._line.finish(key, live.gpu_ms)
         for key in held:  # its person was deleted
             self._line.finish(key, self._line.charged(key))
 

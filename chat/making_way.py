@@ -23,14 +23,14 @@ def load_what_may(line: Line, cold: Collection[str]) -> frozenset[int]:
         return frozenset()
     held_back: set[int] = set()
     oldest = _oldest(line)
-    now = timezone.now()
+    now, waited_for, answering = timezone.now(), set(line.models), fleet.slots_in_use()
     for model in sorted(cold, key=lambda each: oldest[each]):
         look = outlook.look()
         best = look.for_model(model)
         residents = _in_the_way(look, best) if best else ()
         if best and residents:
             wanted = Wanted(round(now.timestamp() * 1000 - oldest[model] / 1000), best.deployment.load_ms)
-            if collation.makes_way(wanted, [_resident(row, line, now) for row in residents]):
+            if collation.makes_way(wanted, [_resident(row, now, waited_for, answering) for row in residents]):
                 held_back |= {row.pk for row in residents}
             elif best.verdict is Verdict.AFTER_UNLOADING:
                 continue  # else it would be loaded; where its room is in use, that is written down as its reason
@@ -52,10 +52,10 @@ def _in_the_way(look: outlook.Look, best: Outlook) -> Sequence[Deployment]:
     return look.in_the_way(best.deployment) if best.verdict is Verdict.IN_USE else ()
 
 
-def _resident(row: Deployment, line: Line, now: datetime) -> Resident:
+def _resident(row: Deployment, now: datetime, waited_for: Collection[str], answering: Collection[int]) -> Resident:
     return Resident(
         row.pk,
         round((now - row.state_since).total_seconds() * 1000),
-        is_waited_for=row.artifact.model.key in line.models,
-        is_answering=row.pk in fleet.slots_in_use(),
+        is_waited_for=row.artifact.model.key in waited_for,
+        is_answering=row.pk in answering,
     )

@@ -118,7 +118,11 @@ def _with_costs(user: User, found: Iterable[Model]) -> list[Model]:
 
 def _cost(model: Model, tokens: int) -> str:
     rate = rates.of_model(model.key) or estimating.NO_RATE
-    gpu_ms = rate.gpu_ms(prompt_tokens=0, output_tokens=tokens)
+    return gpu_seconds(rate.gpu_ms(prompt_tokens=0, output_tokens=tokens))
+
+
+def gpu_seconds(gpu_ms: int) -> str:
+    """In words; '' for what costs no card."""
     return _("about %(seconds)d GPU s") % {"seconds": max(1, round(gpu_ms / 1000))} if gpu_ms else ""
 
 

@@ -14,7 +14,6 @@ from accounts.quota_standing import Standing
 from chat import estimating, history, picker, quota_wall_words
 from models_admin.models import CatalogueModel, PriceRow
 
-WARN_FROM = 0.8
 MOST_WAYS = 2
 
 
@@ -89,7 +88,7 @@ def view(
         wall = _wall(user, model_key, hit, standings, refused, told, _may_leave(user, conversation_id))
         return View(wall, "", _answers(told))
     near = max(standings, key=_share, default=None)
-    is_near = near is not None and not near.is_counted_now and _share(near) >= WARN_FROM
+    is_near = near is not None and not near.is_counted_now and _share(near) >= quota_standing.WARN_FROM
     return View(None, quota_wall_words.warning(near, _currency()) if near and is_near else "", _answers(told))
 
 
