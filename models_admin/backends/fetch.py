@@ -112,7 +112,7 @@ async def _copy_large(body: LargeBody, file: PartialFile, meter: Meter, silence:
         if not silence.expired():
             silence.reschedule(loop.time() + SILENCE_SECONDS)
 
-    await body.copy(lambda block: file.take([block]), came)
+    await body.copy(file.write, file.count, came)
 
 
 async def _copy(response: httpx.Response, file: PartialFile, meter: Meter, silence: asyncio.Timeout) -> None:

@@ -29,7 +29,7 @@ EXTENSION = "large_body"
 BLOCK_BYTES = 1024 * 1024
 MOST_FILL_SECONDS = 1.0
 CONNECT_SECONDS = 10.0
-Take = Callable[[memoryview], int]  # how many bytes were added; raises BackendError
+Take = Callable[[memoryview], object]  # raises BackendError
 
 
 class LargeBodies(httpx.AsyncBaseTransport):
@@ -96,13 +96,19 @@ class LargeBody(httpx.AsyncByteStream):
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self._answer.getheaders()]
         return httpx.Response(self._answer.status, headers=headers, stream=self, extensions={EXTENSION: self})
 
-    async def copy(self, take: Take, came: Callable[[int], None]) -> None:
-        """All of it: `take` is called by one thread, block after block, `came` by the loop with what it returned.
+    async def copy(self, write: Take, count: Take, came: Callable[[int], None]) -> None:
+        """All of it: each block is given to `write`, then in another thread to `count`; `came` hears its length.
 
-        Raises what `take` raises, OSError, HTTPException, and BrokeOff where bytes are missing.
+        Every block that was written has been counted when this ends, however it ends. Raises what `write` raises,
+        OSError, HTTPException, and BrokeOff where bytes are missing.
         """
         loop = asyncio.get_running_loop()
-        await self._in_thread(self._pour, lambda block: loop.call_soon_threadsafe(came, take(block)))
+
+        def write_and_tell(block: memoryview) -> None:
+            write(block)
+            loop.call_soon_threadsafe(came, len(block))
+
+        await self._in_thread(self._pour, write_and_tell, count)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         raise NotImplementedError("a large body is copied")
@@ -136,17 +142,17 @@ class LargeBody(httpx.AsyncByteStream):
         self._answer = client.getresponse()
         self._reader, self._left = self._answer.fp, self._answer.length
 
-    def _pour(self, write: Callable[[memoryview], object]) -> None:
-        """One block is written and hashed while the other is filled."""
-        writing = None
-        with ThreadPoolExecutor(1, "pull-write") as writer:
+    def _pour(self, write: Take, count: Take) -> None:
+        """One block is counted while the other is filled and written."""
+        with ThreadPoolExecutor(1, "pull-count") as counter:
+            counting = counter.submit(count, memoryview(b""))
             for block in cycle([memoryview(bytearray(BLOCK_BYTES)) for _ in range(2)]):
-                count = self._fill(block)
-                if writing is not None:
-                    writing.result()
-                if not count:
+                if not (filled := self._fill(block)):
                     break
-                writing = writer.submit(write, block[:count])
+                write(block[:filled])
+                counting.result()
+                counting = counter.submit(count, block[:filled])
+            counting.result()
         if self._broken is not None:
             raise self._broken
 

@@ -54,11 +54,14 @@ class FileWish:
 
 
 class PartialFile:
-    """The partial file with the running hash of all its bytes. Its methods are called from one thread at a time."""
+    """The partial file with the running hash of all its bytes.
+
+    Its methods are called from one thread at a time, but that `count` may run beside the next `write`.
+    """
 
     def __init__(self, path: Path, wish: FileWish) -> None:
         self._path, self._wish = path, wish
-        self._bytes, self.size = wish.bytes, 0
+        self._bytes, self.size, self._written = wish.bytes, 0, 0
         self._file: Any = None
         self._hashes: dict[str, Any] = {}
 
@@ -71,7 +74,8 @@ class PartialFile:
             if self._bytes is not None and self._path.stat().st_size > self._bytes:
                 self._file.truncate(0)
             while block := self._file.read(READ_BYTES):
-                self._count(block)
+                self.count(block)
+            self._written = self.size
 
     @property
     def is_whole(self) -> bool:
@@ -83,30 +87,39 @@ class PartialFile:
             raise SizeDiffers(f"{self._bytes} bytes were expected, the server has {size}")
         self._bytes = size if size is not None else self._bytes
 
-    def take(self, pieces: Sequence[bytes | memoryview]) -> int:
-        """How many bytes were added. Raises SizeDiffers, DiskFull."""
+    def take(self, pieces: Sequence[bytes]) -> int:
+        """How many bytes were added. Raises SizeDiffers, DiskFull, NotWritable."""
         before = self.size
         for piece in pieces:
-            if self._bytes is not None and self.size + len(piece) > self._bytes:
-                raise SizeDiffers(f"the server sends more than {self._bytes} bytes")
-            with _told_as_full():
-                try:
-                    self._write(memoryview(piece))
-                except OSError:
-                    self._file.seek(self.size)  # half a piece was never hashed
-                    self._file.truncate()
-                    raise
-            self._count(piece)
+            self.write(piece)
+            self.count(piece)
         return self.size - before
 
-    def _write(self, view: memoryview) -> None:
-        while view:
-            view = view[self._file.write(view) :]
+    def write(self, piece: bytes | memoryview) -> None:
+        """`count` must follow, in the same order; another thread may. Raises SizeDiffers, DiskFull, NotWritable."""
+        if self._bytes is not None and self._written + len(piece) > self._bytes:
+            raise SizeDiffers(f"the server sends more than {self._bytes} bytes")
+        with _told_as_full():
+            try:
+                view = memoryview(piece)
+                while view:
+                    view = view[self._file.write(view) :]
+            except OSError:
+                self._file.seek(self._written)  # half a piece will never be hashed
+                self._file.truncate()
+                raise
+        self._written += len(piece)
+
+    def count(self, block: bytes | memoryview) -> None:
+        """Hashes what was written."""
+        self.size += len(block)
+        for each in self._hashes.values():
+            each.update(block)
 
     def empty(self) -> None:
         self._file.seek(0)
         self._file.truncate(0)
-        self.size, self._hashes = 0, self._fresh_hashes()
+        self.size, self._written, self._hashes = 0, 0, self._fresh_hashes()
 
     def is_right(self) -> bool:
         found = {name: made.hexdigest() for name, made in self._hashes.items()}
@@ -124,11 +137,6 @@ class PartialFile:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-    def _count(self, block: bytes | memoryview) -> None:
-        self.size += len(block)
-        for each in self._hashes.values():
-            each.update(block)
 
     def _fresh_hashes(self) -> dict[str, Any]:
         """sha256 where it is known; git's own only for what has no other."""
