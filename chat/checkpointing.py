@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from django.db import connection, transaction
 from django.db.models import Q
 
+from chat.answer_log import ANSWER, THINKING
 from chat.live_answer import Live
 from chat.models import Generation
-from chat.stream_log import ANSWER, THINKING
 
 State = Generation.State
 # Raw SQL: the ORM has no executemany for guarded updates, and one statement per answer took 795 ms instead of 45.

@@ -13,8 +13,8 @@ from django.utils.crypto import salted_hmac
 from accounts import rights
 from accounts.models import User
 from chat import carrying_on, errors, history, settlement, thinking_end
+from chat.answer_log import Written
 from chat.models import Generation, Message
-from chat.stream_log import Written
 from models_admin.backends import base
 from models_admin.backends.capabilities import continuing
 from models_admin.engines import access

@@ -15,13 +15,13 @@ from django.contrib.auth.models import AnonymousUser
 
 from accounts.models import User
 from chat import errors, generation, history, places, protocol, sessions
+from chat.answer_log import Position
 from chat.bells import Place
 from chat.database import in_database
 from chat.delivery import Delivery
 from chat.generation import Ask, Submitted
 from chat.models import Generation
 from chat.protocol import frame
-from chat.stream_log import Position
 
 log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5

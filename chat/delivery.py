@@ -17,10 +17,10 @@ from itertools import islice
 import msgspec
 
 from chat import bells, followers, protocol, thinking_end
+from chat.answer_log import Position
 from chat.bells import Place
 from chat.followers import End, Feed, Piece, Snapshot
 from chat.protocol import frame
-from chat.stream_log import Position
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0  # how often a silent socket is checked for acknowledgements it owes

@@ -17,12 +17,12 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from chat import bells, seams, settlement, stream_log
+from chat.answer_log import BEGIN, GAP, KEPT, SEAL, Entry, Position
 from chat.bells import Place, Why
 from chat.database import in_database
 from chat.models import Generation
 from chat.seams import Seam
 from chat.settlement import Settled
-from chat.stream_log import BEGIN, GAP, KEPT, SEAL, Entry, Position
 from live import doorbell
 from live import redis as connections
 from live.redis import RedisError

@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field
 
 from chat import estimating
+from chat.answer_log import ANSWER, THINKING, Log
 from chat.claiming import Work
 from chat.models import Generation
 from chat.outcome import Outcome
-from chat.stream_log import ANSWER, THINKING, Log
 from models_admin.backends import base
 
 State = Generation.State

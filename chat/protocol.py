@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from chat.stream_log import Position
+from chat.answer_log import Position
 
 VERSION = 1
 CLIENT_FRAME_BYTES = 1024 * 1024

@@ -12,10 +12,11 @@ from dataclasses import replace
 from django.db import DatabaseError
 
 from chat import thinking_end
+from chat.answer_log import ANSWER, THINKING
 from chat.claiming import left_of
 from chat.database import in_database
 from chat.live_answer import ANSWER_LIMIT, Live
-from chat.stream_log import ANSWER, THINKING, Writer
+from chat.stream_log import Writer
 from models_admin.backends import base
 
 log = logging.getLogger(__name__)

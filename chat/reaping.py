@@ -14,9 +14,9 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from chat import bells, billing, carrying_on, estimating, history, settlement, stream_log
+from chat.answer_log import BEGIN, GAP, KEPT, SEAL, Written
 from chat.models import Generation
 from chat.outcome import Outcome
-from chat.stream_log import Written
 from live import doorbell
 from live import redis as connections
 from models_admin.engines import fleet
@@ -53,11 +53,11 @@ def _end(rows: QuerySet[Generation]) -> None:
         try:
             outcome = _last_words(row)
             if carrying_on.hand_on(row.pk, row.attempt, row.worker_id, outcome):
-                _fence(row, stream_log.BEGIN, stream_log.KEPT if outcome.thinking or outcome.text else "")
-                doorbell.ring(bells.stage(str(row.pk), row.attempt, stream_log.GAP))
+                _fence(row, BEGIN, KEPT if outcome.thinking or outcome.text else "")
+                doorbell.ring(bells.stage(str(row.pk), row.attempt, GAP))
             elif settlement.settle(row.pk, row.attempt, row.worker_id, outcome):
                 doorbell.ring(bells.ended(row.pk))
-                _fence(row, stream_log.SEAL, "")
+                _fence(row, SEAL, "")
         except DatabaseError:
             log.exception("generation %s cannot be ended", row.pk)
 
@@ -114,5 +114,5 @@ def _fence(row: Generation, kind: str, says: str) -> None:
         client = connections.blocking(settings.REDIS_URL)
         fields = {"k": kind, "d": says, "c": 0}
         client.xadd(stream_log.key(str(row.pk)), fields, id=f"{row.attempt + 1}-0")  # type: ignore[arg-type]
-        seconds = stream_log.SEALED_TTL_SECONDS if kind == stream_log.SEAL else stream_log.LIVE_TTL_SECONDS
+        seconds = stream_log.SEALED_TTL_SECONDS if kind == SEAL else stream_log.LIVE_TTL_SECONDS
         client.expire(stream_log.key(str(row.pk)), seconds)

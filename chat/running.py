@@ -12,13 +12,14 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from chat import bells, carrying_on, reading, reaping, settlement
+from chat.answer_log import Log
 from chat.checkpointing import checkpoint, row_of
 from chat.claiming import NotAllowed, Work, claim
 from chat.database import in_database, on_lease_thread
 from chat.live_answer import Live, outcome_of
 from chat.models import Generation
 from chat.outcome import Outcome
-from chat.stream_log import Log, Writer
+from chat.stream_log import Writer
 from live import doorbell
 from live import redis as connections
 from models_admin.backends import base

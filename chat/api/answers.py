@@ -12,11 +12,11 @@ from uuid import UUID
 from accounts import tokens
 from accounts.models import ApiToken, User
 from chat import errors, followers, generation, history
+from chat.answer_log import THINKING, Position
 from chat.database import in_database
 from chat.followers import End, Piece, Snapshot
 from chat.generation import Submitted
 from chat.models import Generation
-from chat.stream_log import THINKING, Position
 
 KEEP_ALIVE_SECONDS = 15.0
 RIGHTS_SECONDS = 2.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat import protocol
-from chat.stream_log import Log, Position
+from chat.answer_log import Log, Position
 
 
 @given(st.text())
