@@ -26,8 +26,10 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Also run what takes minutes: random faults, soak.
 LONG = "--long"
 # Two lanes beside that of all other tests: their processes start, wait and are killed, and mostly wait.
-WHOLE_SITES = ("tests/supervisor", "tests/journeys")
+JOURNEYS = ("tests/journeys",)
 FAULTS = ("tests/faults", "tests/api/test_openai_client.py", "tests/chat/test_stages.py")
+# Behind all others: they take a processor each, while the lanes wait.
+STARTS = ("tests/supervisor",)
 ENGINES = ("vllm", "sglang")
 
 
@@ -96,12 +98,13 @@ def _require(name: str, is_there: Callable[[], bool]) -> None:
 
 def _everything(values: Mapping[str, str], words: list[str]) -> list[int]:
     with ExitStack() as ending:
-        lanes = [ending.enter_context(_lane(values, words, places)) for places in (WHOLE_SITES, FAULTS)]
+        lanes = [ending.enter_context(_lane(values, words, places)) for places in (JOURNEYS, FAULTS)]
         statuses = [
             _run([sys.executable, "-m", "r1web.supervisor.checks"], values),
             _run(["node", "--test", *_script_tests()], {**values, "PATH": _with_node()}),
-            *_some(values, [*words, *(f"--ignore={place}" for place in (*WHOLE_SITES, *FAULTS))]),
+            *_some(values, [*words, *(f"--ignore={place}" for place in (*JOURNEYS, *FAULTS, *STARTS))]),
             _on_postgres(values),
+            *_some(values, [*words, *STARTS]),
         ]
         return [*statuses, *(lane.status() for lane in lanes)]
 
