@@ -63,7 +63,7 @@ def submit(user: User, ask: Ask) -> Submitted:
         _check_text(text, may_be_empty=True)
 
     def make(digest: str) -> Submitted:
-        _admit(user, ask.model)
+        _admit(user, ask.model, ask.queue_class)
         conversation = _conversation(user, ask)
         _keep_at_home(user, conversation, ask.model)
         messages = _append(conversation, [*ask.turns, (Message.Role.USER, ask.text), EMPTY_ANSWER], ask.model)
@@ -214,11 +214,14 @@ def _replay(user: User, key: uuid.UUID, digest: str) -> Submitted | None:
     return Submitted(found.pk, answer.conversation_id, answer.parent_id, answer.pk, replayed=True)
 
 
-def _admit(user: User, model_key: str) -> None:
-    """The person's row is locked first: two tabs cannot both take the last place of his cap."""
+def _admit(user: User, model_key: str, class_: str = Generation.QueueClass.INTERACTIVE) -> None:
+    """The person's row is locked first: two tabs cannot both take the last place of his cap.
+
+    Each class has its own: a hundred calls of a script keep nobody from asking in the browser.
+    """
     User.objects.select_for_update().only("pk").get(pk=user.pk, is_active=True)
     _check_access(user, model_key)
-    waiting = Generation.objects.filter(user=user, state=State.WAITING).count()
+    waiting = Generation.objects.filter(user=user, state=State.WAITING, queue_class=class_).count()
     if waiting >= settings.WAITING_PER_USER:
         raise errors.TooManyWaiting(settings.WAITING_PER_USER)
 

@@ -88,6 +88,14 @@ def test_a_person_may_have_only_so_many_waiting(person: User, deployment: Deploy
         generation.submit(person, ask())
 
 
+@override_settings(WAITING_PER_USER=1)
+def test_the_scripts_of_a_person_do_not_keep_him_from_asking(person: User, deployment: Deployment, ask: Make) -> None:
+    for class_ in ("background", "script", "interactive"):
+        generation.submit(person, ask(queue_class=class_))
+        with pytest.raises(errors.TooManyWaiting):
+            generation.submit(person, ask(queue_class=class_))
+
+
 def test_slots_are_filled_in_order_and_never_oversubscribed(person: User, deployment: Deployment, ask: Make) -> None:
     made = [generation.submit(person, ask()).generation for _ in range(4)]
     assert scheduling.release_what_can_run() == 2
