@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db.models import F, Q
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Abs
 from django.utils import timezone
 
 from accounts.models import User
-from chat.models import Generation, LengthSeen
+from chat.models import Generation, LengthSeen, Segment
 from models_admin.engines import rates
 from models_admin.engines.rates import Rate
 from models_admin.family import prices
@@ -97,12 +97,32 @@ def tokens_in(*texts: str) -> int:
 
 
 def read_before(conversation: uuid.UUID | None) -> int:
-    """Tokens of a conversation that go along with the next question: its last answer's prompt, and that answer."""
+    """Tokens of a conversation that go along with the next question: what its last answer was made from, and that."""
     if conversation is None:
         return 0
-    rows = Generation.objects.filter(message__conversation=conversation, ended_at__isnull=False)
-    last = rows.order_by("-created_at").values("prompt_tokens", "answer_tokens").first()
-    return last["prompt_tokens"] + last["answer_tokens"] if last else 0
+    rows = Segment.objects.filter(generation__message__conversation=conversation, prompt_tokens__gt=0)
+    last = rows.order_by("-generation__created_at").values_list("generation__message", flat=True).first()
+    return read_for(last) + _written(last, "answer_tokens") if last else 0
+
+
+def read_for(answer: uuid.UUID) -> int:
+    """Tokens of the question to an answer and of all before it; 0 where no engine has read it.
+
+    Of the first attempt alone: every later one read the same again, and the text so far.
+    """
+    rows = Segment.objects.filter(generation__message=answer, prompt_tokens__gt=0)
+    first = rows.order_by("generation__created_at", "attempt").values_list("prompt_tokens", flat=True).first()
+    return first or 0
+
+
+def read_to_go_on(answer: uuid.UUID) -> int:
+    """Tokens that are read to write on behind an answer: its question, and all that was thought and said."""
+    return read_for(answer) + _written(answer, "thinking_tokens") + _written(answer, "answer_tokens")
+
+
+def _written(answer: uuid.UUID, field: str) -> int:
+    tokens: int | None = Generation.objects.filter(message=answer).aggregate(all=Sum(field))["all"]
+    return tokens or 0
 
 
 def think_of(options: dict[str, Any]) -> str:

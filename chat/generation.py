@@ -16,7 +16,6 @@ from django.db.models.functions import Now
 from accounts import quota, rights
 from accounts.models import ApiToken, User
 from chat import bells, carrying_on, errors, estimating, history, settlement
-from chat.estimating import Estimate
 from chat.models import Conversation, Generation, Message
 from live import doorbell
 from models_admin.engines import access, fleet
@@ -67,7 +66,10 @@ def submit(user: User, ask: Ask) -> Submitted:
         conversation = _conversation(user, ask)
         _keep_at_home(user, conversation, ask.model)
         messages = _append(conversation, [*ask.turns, (Message.Role.USER, ask.text), EMPTY_ANSWER], ask.model)
-        return _wish(user, ask, digest, conversation, messages[-1])
+        read = estimating.read_before(conversation.pk) + estimating.tokens_in(
+            ask.text, *(text for _, text in ask.turns)
+        )
+        return _wish(user, ask, digest, messages[-1], prompt_tokens=read)
 
     return _once(user, ask.key, _digest(ask), make)
 
@@ -94,7 +96,9 @@ def regenerate(user: User, message_id: uuid.UUID, key: uuid.UUID, *, model: str 
         _refuse_while_answering(conversation)
         conversation.active_leaf = question
         (answer,) = _append(conversation, [EMPTY_ANSWER], ask.model)
-        return _wish(user, ask, digest, conversation, answer)
+        read = estimating.read_for(old.pk)
+        read = read or estimating.read_before(conversation.pk) + estimating.tokens_in(question.text)
+        return _wish(user, ask, digest, answer, prompt_tokens=read)
 
     return _once(user, key, hashlib.sha256(f"regenerate {message_id} {model}".encode()).hexdigest(), make)
 
@@ -123,7 +127,7 @@ def go_on(user: User, message_id: uuid.UUID, key: uuid.UUID) -> Submitted:
             options=options,
         )
         Message.objects.filter(pk=answer.pk).update(finish="")
-        return _wish(user, ask, digest, answer.conversation, answer)
+        return _wish(user, ask, digest, answer, prompt_tokens=estimating.read_to_go_on(answer.pk))
 
     return _once(user, key, hashlib.sha256(f"continue {message_id}".encode()).hexdigest(), make)
 
@@ -272,8 +276,10 @@ def _append(conversation: Conversation, turns: Sequence[tuple[str, str]], model_
     return Message.objects.bulk_create(made)
 
 
-def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, answer: Message) -> Submitted:
-    estimate = _estimate(user, ask, conversation)
+def _wish(user: User, ask: Ask, digest: str, answer: Message, *, prompt_tokens: int) -> Submitted:
+    estimate = estimating.estimate(
+        user, ask.model, think=ask.think, prompt_tokens=prompt_tokens, max_tokens=ask.options.get("max_tokens")
+    )
     made = Generation.objects.create(
         user=user,
         message=answer,
@@ -295,19 +301,8 @@ def _wish(user: User, ask: Ask, digest: str, conversation: Conversation, answer:
         quota.reserve(user=user, token=ask.token, generation_id=made.pk, model_key=ask.model, amounts=amounts)
     except quota.QuotaExceeded as error:
         raise errors.QuotaUsedUp(error) from error
-    Conversation.objects.filter(pk=conversation.pk).update(
+    Conversation.objects.filter(pk=answer.conversation_id).update(
         active_leaf=answer, last_activity_at=Now(), model_key=ask.model
     )
     transaction.on_commit(partial(doorbell.ring, bells.line(), bells.user(user.pk, "conversations")))
-    return Submitted(made.pk, conversation.pk, answer.parent_id, answer.pk)
-
-
-def _estimate(user: User, ask: Ask, conversation: Conversation) -> Estimate:
-    sent = (ask.text, *(text for _role, text in ask.turns))
-    return estimating.estimate(
-        user,
-        ask.model,
-        think=ask.think,
-        prompt_tokens=estimating.read_before(conversation.pk) + estimating.tokens_in(*sent),
-        max_tokens=ask.options.get("max_tokens"),
-    )
+    return Submitted(made.pk, answer.conversation_id, answer.parent_id, answer.pk)

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import QuotaLimit, User
-from chat.models import Conversation, Generation, LengthSeen, Message
+from chat.models import Conversation, Generation, LengthSeen, Message, Segment
 from models_admin.engines import fleet
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, RateCard
 
@@ -73,10 +73,11 @@ def test_what_went_before_is_read_again_and_only_ones_own_is_known(browser: Clie
     for owner, expected in ((reader, "Takes about 45 GPU s."), (theirs, "Takes about 40 GPU s.")):
         conversation = Conversation.objects.create(user=owner)
         answer = Message.objects.create(conversation=conversation, role="assistant")
-        Generation.objects.create(
+        made = Generation.objects.create(
             user=owner, message=answer, client_key=uuid.uuid4(), request_digest="", model_key="r1", state="done",
             prompt_tokens=4_000, answer_tokens=1_000, ended_at=timezone.now(),
         )  # fmt: skip
+        Segment.objects.create(generation=made, attempt=1, prompt_tokens=4_000, answer_tokens=1_000, finish="stop")
         assert told(browser, conversation=conversation.pk) == expected
 
 
