@@ -74,7 +74,7 @@ def _hours(milliseconds: int) -> str:
 
 
 def _cost(total: Total) -> Fact:
-    return Fact(_("Clouds"), usage_words.money(total.costs), _("by the prices valid when each answer began"))
+    return Fact(_("Clouds"), usage_words.money(total.costs), _("by the prices valid when each answer was released"))
 
 
 def _waits(total: Total) -> Fact:

@@ -16,7 +16,6 @@ from chat.models import Conversation, Generation, Segment
 from chat.outcome import Outcome
 from models_admin.engines.rates import Rate
 from models_admin.family import prices
-from models_admin.models import PriceRow
 
 State = Generation.State
 
@@ -103,13 +102,6 @@ def _charge(row: Generation, outcome: Outcome) -> int:
     )
 
 
-def _price(row: Generation) -> PriceRow | None:
-    """For a cloud's answer alone: the price that was valid when it began, whatever changed meanwhile."""
-    if row.deployment is None or not row.deployment.engine.is_cloud or row.started_at is None:
-        return None
-    return prices.price_at(row.deployment.engine.kind, row.deployment.artifact.ref, row.started_at)
-
-
 def _source(row: Generation) -> str:
     if row.queue_class == Generation.QueueClass.IDLE:
         return Conversation.Source.IDLE
@@ -117,9 +109,9 @@ def _source(row: Generation) -> str:
 
 
 def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: int) -> ledger.Use:
-    group, deployment, price = row.user.main_group, row.deployment, _price(row)
+    group, deployment = row.user.main_group, row.deployment
     cost = prices.cost(
-        price,
+        row.price_row,
         prompt_tokens=outcome.prompt_tokens,
         cached_tokens=outcome.cached_tokens,
         output_tokens=outcome.output_tokens,
@@ -146,6 +138,6 @@ def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: in
         cost_micro=cost.micro,
         currency=cost.currency,
         deployment_id=row.deployment_id,
-        price_row_id=price.pk if price else None,
+        price_row_id=row.price_row_id,
         unsent_thinking_tokens=ledger_facts.unsent_thinking_tokens(row) if outcome.has_token else 0,
     )

@@ -134,5 +134,5 @@ def _cost(model_key: str, prompt_tokens: int, output_tokens: int) -> prices.Cost
     row = rows.select_related("engine", "artifact").first()
     if row is None:
         return prices.Cost()
-    price = prices.price_at(row.engine.kind, row.artifact.ref, timezone.now())
+    price = prices.of(row, timezone.now())
     return prices.cost(price, prompt_tokens=prompt_tokens, cached_tokens=0, output_tokens=output_tokens)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.ids import uuid7
 from accounts.models import ApiToken
-from models_admin.models import Deployment, Worker
+from models_admin.models import Deployment, PriceRow, Worker
 
 
 class Conversation(models.Model):
@@ -97,7 +97,8 @@ class Generation(models.Model):
     `attempt` fences: every write of a runner names the attempt it was given. Times are the database's.
 
     `estimate_gpu_ms` is what it was expected to cost when asked, `gpu_ms` what it is charged so far (all attempts), by
-    the rates (µs per token) fixed at release. `told_low_ms` and `told_high_ms` are the wait that was told first.
+    the rates (µs per token) fixed at release, as a cloud's `price_row` is. `told_low_ms` and `told_high_ms` are the
+    wait that was told first.
 
     `text_from` and `thinking_from` are the characters that its attempt began with; tokens are those of all attempts.
     `thinking_end`: what ended the thought, where it was not the model.
@@ -146,6 +147,7 @@ class Generation(models.Model):
     gpu_ms = models.BigIntegerField(default=0)
     prefill_us = models.PositiveIntegerField(default=0)
     decode_us = models.PositiveIntegerField(default=0)
+    price_row = models.ForeignKey(PriceRow, models.PROTECT, null=True, related_name="+", db_index=False)
     told_low_ms = models.BigIntegerField(null=True)
     told_high_ms = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(_("asked"), auto_now_add=True)

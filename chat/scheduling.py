@@ -41,6 +41,7 @@ from chat.models import Line as LineRow
 from chat.purging import purge
 from live import doorbell
 from models_admin.engines import fleet, rates
+from models_admin.family import prices
 from models_admin.loads import probing, warm_sweep
 from models_admin.models import Deployment
 from models_admin.pulls import deleting, pulling
@@ -239,7 +240,7 @@ def release(chosen: list[uuid.UUID], deployment: Deployment, line: Line) -> int:
 
     None where another leader took a slot meanwhile: they keep their places. What it costs is fixed now.
     """
-    rate = rates.of(deployment)
+    rate, price = rates.of(deployment), prices.of(deployment, timezone.now())
     try:
         with transaction.atomic():
             waiting = Generation.objects.select_for_update().filter(pk__in=chosen, state=State.WAITING).order_by("pk")
@@ -253,6 +254,7 @@ def release(chosen: list[uuid.UUID], deployment: Deployment, line: Line) -> int:
                 worker=None,
                 prefill_us=rate.prefill_us,
                 decode_us=rate.decode_us,
+                price_row=price,
             )
             fleet.take_slots(deployment, list(attempts))
             for generation_id, attempt in attempts.items():

@@ -26,7 +26,7 @@ from models_admin.engines import fleet
 State = Generation.State
 ATTEMPTS = 3
 # What a line of the ledger names.
-BILLED = ("user__main_group", "token", "deployment__engine__host", "deployment__artifact")
+BILLED = ("user__main_group", "token", "deployment__engine__host", "price_row")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a cloud's answer costs: by the price row that was valid when it began. Pure but for one query."""
+"""What a cloud's answer costs: by the price row that was valid when it was released. Pure but for one query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from django.db.models import Q
 
-from models_admin.models import PriceRow
+from models_admin.models import Deployment, PriceRow
 
 Tier = PriceRow.Tier
 _MILLION = 1_000_000
@@ -41,6 +41,13 @@ class Cost:
 def is_peak(moment: datetime) -> bool:
     at = moment.astimezone(UTC)
     return at.weekday() < 5 and any(begin <= at.time() < end for begin, end in _PEAKS)
+
+
+def of(deployment: Deployment, moment: datetime) -> PriceRow | None:
+    """What answers of a deployment cost that are released then; None for the site's own, and where no row is valid."""
+    if not deployment.engine.is_cloud:
+        return None
+    return price_at(deployment.engine.kind, deployment.artifact.ref, moment)
 
 
 def price_at(engine_kind: str, model_name: str, moment: datetime) -> PriceRow | None:
