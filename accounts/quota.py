@@ -28,7 +28,7 @@ State, Unit = Reservation.State, QuotaLimit.Unit
 
 
 class QuotaError(Exception):
-    """What limits can refuse: `QuotaExceeded`."""
+    """What limits can refuse: `QuotaExceeded`, `PriceUnknown`."""
 
 
 class QuotaExceeded(QuotaError):
@@ -55,11 +55,20 @@ class QuotaExceeded(QuotaError):
         return max(1, math.ceil((self.resets_at - timezone.now()).total_seconds()))
 
 
+class PriceUnknown(QuotaError):
+    """A limit of money binds the wish, and nobody knows what it will cost."""
+
+    def __init__(self, limit: QuotaLimit) -> None:
+        super().__init__("no price is known")
+        self.limit = limit
+
+
 @dataclass(frozen=True)
 class Amounts:
     """What one generation takes: GPU milliseconds, tokens written (thinking and answer), requests, millionths of money.
 
-    It is one that runs, from when it is asked until it has ended.
+    It is one that runs, from when it is asked until it has ended. Not `is_priced`: it costs money, and how much is not
+    known.
     """
 
     gpu_ms: int = 0
@@ -67,6 +76,7 @@ class Amounts:
     requests: int = 1
     cost_micro: int = 0
     running: int = 1
+    is_priced: bool = True
 
     def of(self, unit: str) -> int:
         return int(getattr(self, unit))
@@ -74,6 +84,8 @@ class Amounts:
     def touches(self, unit: str) -> bool:
         """Whether a limit of this unit is asked: an empty cloud budget leaves local models usable, and used up time
         of the house's own cards the cloud."""
+        if unit == Unit.COST_MICRO and not self.is_priced:
+            return True
         return unit not in (Unit.COST_MICRO, Unit.GPU_MS) or self.of(unit) > 0
 
 
@@ -81,7 +93,7 @@ NOTHING = Amounts(requests=0, running=0)
 
 
 def reserve(*, user: User, token: ApiToken | None, generation_id: UUID, model_key: str, amounts: Amounts) -> None:
-    """Puts `amounts` aside in every limit that applies, or in none: raises `QuotaExceeded`.
+    """Puts `amounts` aside in every limit that applies, or in none: raises `QuotaExceeded` or `PriceUnknown`.
 
     Belongs inside the transaction that makes the generation. Without limits one row with no counter is written,
     so that settling takes the same way for everybody.
@@ -89,11 +101,19 @@ def reserve(*, user: User, token: ApiToken | None, generation_id: UUID, model_ke
     now = timezone.now()
     with transaction.atomic():
         rules = quota_rules.rules(user, token, model_key, now)
+        budget = _budget(rules)
+        if budget is not None and not amounts.is_priced:
+            raise PriceUnknown(budget)
         standings = _opened([rule for rule in rules if amounts.touches(rule.limit.unit)])
         for standing in standings:
             if not _take(standing, amounts.of(standing.limit.unit)):
                 raise _refusal([each.rule for each in standings], amounts)
         _write_down(generation_id, standings, amounts, now + timedelta(hours=OPEN_HOURS))
+
+
+def has_budget(user: User, token: ApiToken | None, model_key: str) -> bool:
+    """Whether any limit of money binds him: then nothing may be asked whose price nobody knows."""
+    return _budget(quota_rules.rules(user, token, model_key, timezone.now())) is not None
 
 
 def settle(generation_id: UUID, actual: Amounts) -> None:
@@ -123,6 +143,10 @@ def forget_closed() -> None:
     limit = timezone.now() - timedelta(hours=OPEN_HOURS)
     Reservation.objects.exclude(state=State.OPEN).filter(expires_at__lt=limit).delete()
     QuotaCounter.objects.filter(window_end__lt=timezone.now() - COUNTERS_KEPT, reserved=0).delete()
+
+
+def _budget(rules: Sequence[Rule]) -> QuotaLimit | None:
+    return next((rule.limit for rule in rules if rule.limit.unit == Unit.COST_MICRO), None)
 
 
 def _opened(rules: Sequence[Rule]) -> list[Standing]:

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.crypto import salted_hmac
 
-from accounts import rights
+from accounts import quota, rights
 from accounts.models import User
 from chat import carrying_on, errors, history, settlement, thinking_end
 from chat.answer_log import Written
@@ -81,6 +81,7 @@ def _work(generation_id: uuid.UUID) -> Work:
         raise LookupError(f"message or deployment of {generation_id} is gone")
     # Asked again at the last door: rights, a lock or an engine may have changed while it waited.
     _check_rights(row.user, row.model_key, deployment, is_local_only=answer.conversation.is_local_only)
+    _check_price(row, deployment)
     before = _before(row, answer)
     return Work(
         generation_id,
@@ -115,6 +116,14 @@ def _check_rights(user: User, model_key: str, deployment: Deployment, *, is_loca
         raise NotAllowed(errors.LocalOnly.code)
     if deployment.engine.is_cloud and not rights.may_use_cloud(user):
         raise NotAllowed(errors.CloudNotAllowed.code)
+
+
+def _check_price(row: Generation, deployment: Deployment) -> None:
+    """Its price may have ended, or a limit of money come, while it waited."""
+    if not deployment.engine.is_cloud or row.price_row_id is not None:
+        return
+    if quota.has_budget(row.user, row.token, row.model_key):
+        raise NotAllowed(errors.NoPrice.code)
 
 
 def _request(row: Generation, answer: Message, deployment: Deployment, before: Written) -> base.ChatRequest:

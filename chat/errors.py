@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accounts.quota import QuotaExceeded
+from accounts.quota import PriceUnknown, QuotaExceeded
 
 
 class WishRefused(Exception):
@@ -59,6 +59,16 @@ class LocalOnly(WishRefused):
     """The model is a cloud's, and this conversation is kept on the site's own machines."""
 
     code = "local_only"
+
+
+class NoPrice(WishRefused):
+    """A limit of money binds him, and the cloud's model has no price: nothing would ever use the limit up."""
+
+    code = "no_price"
+
+    def __init__(self, refusal: PriceUnknown) -> None:
+        super().__init__(str(refusal))
+        self.quota = refusal.limit.pk
 
 
 class TooManyWaiting(WishRefused):

@@ -12,11 +12,12 @@ from django.db.models.functions import Abs
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.quota import Amounts
 from chat.models import Generation, LengthSeen, Segment
 from models_admin.engines import rates
 from models_admin.engines.rates import Rate
 from models_admin.family import prices
-from models_admin.models import Deployment
+from models_admin.models import Deployment, PriceRow
 
 # An answer of R1 with its thought, where none was seen yet.
 UNSEEN_TOKENS: Final = 1_000
@@ -35,26 +36,42 @@ class Length:
 
 @dataclass(frozen=True)
 class Estimate:
-    """`rate` is that of the deployment that would answer now; money in millionths of `currency`."""
+    """`rate` is that of the deployment that would answer now; money in millionths of `currency`.
+
+    Not `is_priced`: a cloud answers, and no price of it is known.
+    """
 
     prompt_tokens: int
     output_tokens: int
     rate: Rate
     cost_micro: int = 0
     currency: str = ""
+    is_priced: bool = True
 
     @property
     def gpu_ms(self) -> int:
         return self.rate.gpu_ms(prompt_tokens=self.prompt_tokens, output_tokens=self.output_tokens)
+
+    @property
+    def amounts(self) -> Amounts:
+        """What of it is put aside in limits."""
+        return Amounts(
+            gpu_ms=self.gpu_ms,
+            output_tokens=self.output_tokens,
+            cost_micro=self.cost_micro,
+            is_priced=self.is_priced,
+        )
 
 
 def estimate(user: User, model_key: str, *, think: str, prompt_tokens: int, max_tokens: int | None = None) -> Estimate:
     """Never raises: what is not known is assumed."""
     output = length(user.pk, model_key, think).tokens
     output = min(output, max_tokens) if max_tokens else output
-    cost = _cost(model_key, prompt_tokens, output)
     rate = rates.of_model(model_key) or NO_RATE
-    return Estimate(prompt_tokens, output, rate, cost.micro, cost.currency)
+    found = _prices(model_key)
+    costs = [prices.cost(row, prompt_tokens=prompt_tokens, cached_tokens=0, output_tokens=output) for row in found]
+    cost = max(costs, key=lambda each: each.micro, default=prices.Cost())
+    return Estimate(prompt_tokens, output, rate, cost.micro, cost.currency, is_priced=None not in found)
 
 
 def length(user_id: int, model_key: str, think: str) -> Length:
@@ -129,10 +146,8 @@ def think_of(options: dict[str, Any]) -> str:
     return str(options.get("think", "auto"))
 
 
-def _cost(model_key: str, prompt_tokens: int, output_tokens: int) -> prices.Cost:
+def _prices(model_key: str) -> list[PriceRow | None]:
+    """Of each cloud that serves it."""
     rows = Deployment.objects.filter(artifact__model__key=model_key, engine__is_cloud=True)
-    row = rows.select_related("engine", "artifact").first()
-    if row is None:
-        return prices.Cost()
-    price = prices.of(row, timezone.now())
-    return prices.cost(price, prompt_tokens=prompt_tokens, cached_tokens=0, output_tokens=output_tokens)
+    now = timezone.now()
+    return [prices.of(row, now) for row in rows.select_related("engine", "artifact")]

@@ -294,13 +294,12 @@ def _wish(user: User, ask: Ask, digest: str, answer: Message, *, prompt_tokens: 
         estimate_gpu_ms=estimate.gpu_ms,
         estimate_tokens=estimate.output_tokens,
     )
-    amounts = quota.Amounts(
-        gpu_ms=estimate.gpu_ms, output_tokens=estimate.output_tokens, requests=1, cost_micro=estimate.cost_micro
-    )
     try:
-        quota.reserve(user=user, token=ask.token, generation_id=made.pk, model_key=ask.model, amounts=amounts)
+        quota.reserve(user=user, token=ask.token, generation_id=made.pk, model_key=ask.model, amounts=estimate.amounts)
     except quota.QuotaExceeded as error:
         raise errors.QuotaUsedUp(error) from error
+    except quota.PriceUnknown as error:
+        raise errors.NoPrice(error) from error
     Conversation.objects.filter(pk=answer.conversation_id).update(
         active_leaf=answer, last_activity_at=Now(), model_key=ask.model
     )

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlencode
+
+from django.urls import reverse
 
 from accounts import quota_requests, quota_standing
-from accounts.models import QuotaRequest, User
+from accounts.models import QuotaLimit, QuotaRequest, User
 from accounts.quota import Amounts
 from accounts.quota_standing import Standing
 from chat import estimating, history, picker, quota_wall_words
-from models_admin.models import CatalogueModel, PriceRow
+from models_admin.models import CatalogueModel, Deployment, PriceRow
 
 MOST_WAYS = 2
 
@@ -47,7 +50,10 @@ class Way:
 
 @dataclass(frozen=True)
 class Wall:
-    """Why nothing is sent to this model now. `asked`: an admin has his request already."""
+    """Why nothing is sent to this model now. `asked`: an admin has his request already.
+
+    Where a price lacks more of a limit would not help; `price_address` is where an admin adds it.
+    """
 
     limit_id: int
     title: str
@@ -58,6 +64,8 @@ class Wall:
     ways: tuple[Way, ...]
     note: str
     asked: str
+    lacks_price: bool = False
+    price_address: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,11 @@ def view(
     told = quota_requests.told(user)
     amounts = _amounts(user, model_key)
     standings = [each for each in quota_standing.read(user, None, model_key) if amounts.touches(each.limit.unit)]
-    hit = _hit(standings, refused)
+    unpriced = next((each for each in standings if not _is_counted(each, amounts)), None)
+    hit = unpriced or _hit(standings, refused)
     if hit is not None:
         wall = _wall(user, model_key, hit, standings, refused, told, _may_leave(user, conversation_id))
-        return View(wall, "", _answers(told))
+        return View(_without_price(user, model_key, hit, wall) if unpriced else wall, "", _answers(told))
     near = max(standings, key=_share, default=None)
     is_near = near is not None and not near.is_counted_now and _share(near) >= quota_standing.WARN_FROM
     return View(None, quota_wall_words.warning(near, _currency()) if near and is_near else "", _answers(told))
@@ -94,8 +103,17 @@ def view(
 
 def _amounts(user: User, model_key: str) -> Amounts:
     """What an ordinary question takes of this model."""
-    found = estimating.estimate(user, model_key, think="auto", prompt_tokens=0)
-    return Amounts(gpu_ms=found.gpu_ms, output_tokens=found.output_tokens, cost_micro=found.cost_micro)
+    return estimating.estimate(user, model_key, think="auto", prompt_tokens=0).amounts
+
+
+def _is_counted(standing: Standing, amounts: Amounts) -> bool:
+    """Money that nobody knows the amount of uses no limit up."""
+    return amounts.is_priced or standing.limit.unit != QuotaLimit.Unit.COST_MICRO
+
+
+def _lets(standing: Standing, amounts: Amounts) -> bool:
+    unit = standing.limit.unit
+    return not amounts.touches(unit) or (_is_counted(standing, amounts) and standing.fits(amounts.of(unit)))
 
 
 def _hit(standings: Sequence[Standing], refused: Refused | None) -> Standing | None:
@@ -134,6 +152,24 @@ def _wall(
     )
 
 
+def _without_price(user: User, model_key: str, hit: Standing, wall: Wall) -> Wall:
+    address = ""
+    if user.has_perm("models_admin.add_pricerow"):
+        row = Deployment.objects.filter(artifact__model__key=model_key, engine__is_cloud=True)
+        names = row.values_list("engine__kind", "artifact__ref").first() or ("", "")
+        query = urlencode({"engine_kind": names[0], "model_name": names[1]})
+        address = f"{reverse('admin:models_admin_pricerow_add')}?{query}"
+    return replace(
+        wall,
+        title=quota_wall_words.no_price(),
+        reset="",
+        why=quota_wall_words.why_no_price(hit, is_admin=bool(address)),
+        resets_at=None,
+        lacks_price=True,
+        price_address=address,
+    )
+
+
 def _limit(standing: Standing, hit: Standing, names: dict[str, str], currency: str) -> Limit:
     return Limit(
         name=quota_wall_words.name(standing, names),
@@ -151,7 +187,7 @@ def _ways(user: User, model_key: str, may_leave: bool) -> tuple[Way, ...]:
         if model.look == "warm" and model.may_ask and model.key != model_key and (may_leave or not model.is_cloud):
             amounts = _amounts(user, model.key)
             standings = quota_standing.read(user, None, model.key)
-            if all(each.fits(amounts.of(each.limit.unit)) for each in standings if amounts.touches(each.limit.unit)):
+            if all(_lets(each, amounts) for each in standings):
                 found.append(Way(model.key, model.name))
     return tuple(found[:MOST_WAYS])
 

@@ -59,6 +59,19 @@ def why(standing: Standing, needs: int | None, currency: str) -> str:
     return _("It takes about %(needs)s, and %(left)s are left. Your draft is kept below.") % about
 
 
+def no_price() -> str:
+    return _("This model has no price yet")
+
+
+def why_no_price(standing: Standing, *, is_admin: bool) -> str:
+    """Which limit it is, and who can help."""
+    about = {"name": quota_words.name(standing.limit)}
+    if is_admin:
+        return _("“%(name)s” is limited and cannot count what has no price. Your draft is kept below.") % about
+    told = _("“%(name)s” is limited and cannot count what has no price; an admin can add it. Your draft is kept below.")
+    return told % about
+
+
 def name(standing: Standing, names: Mapping[str, str]) -> str:
     """'GPU time today', with the model where it is for one, and who shares it."""
     limit = standing.limit

@@ -11,6 +11,7 @@ STATUS = {
     "no_model": 404,
     "may_not_ask": 403,
     "may_not_load": 403,
+    "no_price": 403,
     "not_found": 404,
     "still_answering": 409,
     "key_reused": 409,
@@ -22,6 +23,10 @@ WORDS = {
     "bad_text": "A message holds characters that cannot be stored (NUL or half a surrogate pair).",
     "may_not_ask": "You may see this model, not ask it. Choose one that /v1/models lists, or ask an admin.",
     "may_not_load": "You may ask this model while it is warm, and it is cold now. Choose another one.",
+    "no_price": (
+        "This cloud's model has no price yet, and a limit of money binds you. Choose another model, or ask an admin to "
+        "add its price."
+    ),
     "still_answering": "This conversation's answer is still being written.",
     "too_many_waiting": "Too many of your requests are waiting already.",
 }
@@ -43,6 +48,7 @@ FAILURES = {
     "no_model": (404, "invalid_request_error", "model_not_found"),
     "may_not_ask": (403, "invalid_request_error", "may_not_ask"),
     "may_not_load": (403, "invalid_request_error", "may_not_load"),
+    "no_price": (403, "invalid_request_error", "no_price"),
 }
 
 FAILURE_WORDS = {

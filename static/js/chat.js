@@ -192,7 +192,8 @@ class Chat {
 
   /** A limit has more to say than a sentence. @param {Frame} frame @param {string} sentence */
   async #explain(frame, sentence) {
-    const isSaid = frame.code === "quota_used_up" && (await this.wall.refuse(/** @type {any} */ (frame)));
+    const isLimit = frame.code === "quota_used_up" || frame.code === "no_price";
+    const isSaid = isLimit && (await this.wall.refuse(/** @type {any} */ (frame)));
     if (!isSaid) this.composer.tell(sentence);
   }
 

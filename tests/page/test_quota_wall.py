@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,8 +15,9 @@ from django.utils import timezone
 
 from accounts import quota, quota_requests
 from accounts.models import Group, QuotaLimit, QuotaRequest, User
+from chat import claiming, errors, generation, scheduling
 from models_admin.engines import fleet
-from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, RateCard
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, PriceRow, RateCard
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 EVERYONE = {"subject_kind": "everyone", "is_each": True}
@@ -116,13 +118,42 @@ def test_a_used_up_card_leaves_the_cloud_and_an_empty_budget_the_card(
 ) -> None:
     person.main_group = Group.objects.create(name="lab", may_use_cloud=True)
     person.save()
-    QuotaLimit.objects.create(**EVERYONE, unit="cost_micro", window="month", amount=0)
-    assert "data-wall" not in look(browser)
+    PriceRow.objects.create(model_name="far", valid_from=NOON, cached_micro=0, prompt_micro=0, output_micro=1_000_000)
+    budget = QuotaLimit.objects.create(**EVERYONE, unit="cost_micro", window="month", amount=0)
+    assert "data-wall" not in look(browser) and "data-wall" in look(browser, model="far")
+    budget.delete()
     QuotaLimit.objects.create(**EVERYONE, unit="gpu_ms", window="day", amount=1_000)
     take(person, gpu_ms=1_000)
     page = look(browser)
     assert "Cloud money" not in text(page)
     assert 'data-send-to="far"' in page and "data-wall" not in look(browser, model="far")
+
+
+def test_a_cloud_without_a_price_is_not_asked_where_money_is_limited(
+    browser: Client, person: User, models: dict[str, Deployment]
+) -> None:
+    person.main_group = Group.objects.create(name="lab", may_use_cloud=True)
+    person.save()
+    wish = generation.Ask(key=uuid.uuid4(), text="hello", model="far")
+    generation.stop(generation.submit(person, wish).generation, by=person)  # nothing is limited yet
+    QuotaLimit.objects.create(**EVERYONE, unit="cost_micro", window="month", amount=5_000_000)
+    with pytest.raises(errors.NoPrice):
+        generation.submit(person, replace(wish, key=uuid.uuid4()))
+    seen = text(look(browser, model="far"))
+    assert "This model has no price yet “Cloud money this month” is limited" in seen and "an admin can add it" in seen
+    assert "R1 large is ready now and within your limits." in seen and "Ask for more" not in seen
+    assert 'data-send-to="far"' not in look(browser)
+    User.objects.update(is_superuser=True, is_staff=True)
+    assert "/admin/models_admin/pricerow/add/?engine_kind=deepseek&model_name=far" in html.unescape(
+        look(browser, model="far")
+    )
+    PriceRow.objects.create(model_name="far", valid_from=NOON, cached_micro=0, prompt_micro=0, output_micro=1_000_000)
+    assert "data-wall" not in look(browser, model="far")
+    made = generation.submit(person, replace(wish, key=uuid.uuid4()))
+    PriceRow.objects.all().delete()
+    scheduling.release_what_can_run()
+    with pytest.raises(claiming.NotAllowed, match="no_price"):
+        claiming.claim(made.generation, 1, fleet.register_worker("w").pk)
 
 
 def test_too_little_and_too_large_are_told_apart(browser: Client, person: User, models: dict[str, Deployment]) -> None:
