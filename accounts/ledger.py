@@ -16,11 +16,16 @@ from accounts.models import LedgerEntry
 BARRIER = 7_201_911
 
 
+# Whom the ledger names for what the site does by itself, in idle time.
+SITE = UUID(int=0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Use:
     """The fields of `LedgerEntry`: tokens, milliseconds, money in millionths of `currency`.
 
-    `key` is "<generation>/<segment>/<kind>". Kind "use" counts as a request; any other ("part", "correction") does not.
+    `key` is "<generation>/<segment>/<kind>". Kind "use" counts as a request; any other ("part", "idle", "correction")
+    does not.
     """
 
     key: str

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Sum
 
-from accounts import waits
+from accounts import ledger, waits
 from accounts.models import BoxDay, FairDay, PersonDay, UsageDay, User
 
 MICRO = 1_000_000
@@ -60,13 +60,17 @@ class Total:
 
 @dataclass(frozen=True)
 class PersonUse:
-    """`name` is '' once the person is deleted: nobody can tell any more whose number it was."""
+    """`name` is '' once the person is deleted: nobody can tell any more whose number it was.
+
+    `is_site`: what the site did by itself, in idle time.
+    """
 
     name: str
     requests: int
     output_tokens: int
     gpu_ms: int
     waited_ms: int
+    is_site: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def people(period: Period) -> list[PersonUse]:
     )  # fmt: skip
     names = dict(User.objects.values_list("ledger_id", "username"))
     found = [
-        PersonUse(names.get(ledger_id, ""), requests, thinking + answer, gpu_ms, waiting_ms)
+        PersonUse(names.get(ledger_id, ""), requests, thinking + answer, gpu_ms, waiting_ms, ledger_id == ledger.SITE)
         for ledger_id, requests, thinking, answer, gpu_ms, waiting_ms in sums
     ]
     return sorted(found, key=lambda each: (-each.gpu_ms, -each.output_tokens, each.name))

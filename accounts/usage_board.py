@@ -46,7 +46,7 @@ def board(wish: Wish) -> Board:
     everything = usage.total(rows)
     return Board(
         facts=(
-            _asked(everything, len(people)),
+            _asked(everything, sum(not each.is_site for each in people)),
             _gpu(everything),
             _cost(everything),
             _waits(everything),
@@ -97,7 +97,7 @@ def _fairness(wish: Wish) -> Fact:
 
 def _person(each: PersonUse, all_gpu_ms: int) -> PersonLine:
     return PersonLine(
-        name=each.name,
+        name=_("the site itself, in idle time") if each.is_site else each.name,
         requests=usage_words.whole(each.requests),
         tokens=usage_words.whole(each.output_tokens),
         gpu=usage_words.gpu_seconds(each.gpu_ms),

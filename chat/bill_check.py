@@ -45,7 +45,7 @@ def _segments(pks: Sequence[UUID]) -> tuple[dict[UUID, Counts], dict[str, UUID]]
         "generation_id", "attempt", *COUNTED
     ):
         sums[pk] = _added(sums.get(pk), counts)
-        keys |= {f"{pk}/{attempt}/{kind}": pk for kind in ("use", "part", "correction")}
+        keys |= {f"{pk}/{attempt}/{kind}": pk for kind in ("use", "part", "idle", "correction")}
     return sums, keys
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -40,8 +40,9 @@ class Taken:
 
 
 def taken(generation_id: uuid.UUID) -> Taken:
-    segments = list(Segment.objects.filter(generation=generation_id).order_by("attempt"))
-    booked = ledger.booked([_key(row, is_first=number == 0) for number, row in enumerate(segments)])
+    segments = list(Segment.objects.filter(generation=generation_id).select_related("generation").order_by("attempt"))
+    keys = [_key(row.generation, row.attempt, is_first=number == 0) for number, row in enumerate(segments)]
+    booked = ledger.booked(keys)
     return Taken(
         len(segments),
         sum(row.prompt_tokens for row in segments),
@@ -57,7 +58,7 @@ def taken(generation_id: uuid.UUID) -> Taken:
 def bill(row: Generation, outcome: Outcome, before: Taken) -> Taken:
     """Write down what this attempt took; returns what all took. `row` as it was while the attempt ran."""
     charged = _charge(row, outcome)
-    segment = Segment.objects.create(
+    Segment.objects.create(
         generation=row,
         attempt=row.attempt,
         deployment=row.deployment,
@@ -70,8 +71,8 @@ def bill(row: Generation, outcome: Outcome, before: Taken) -> Taken:
         thinking_from=row.thinking_from,
         finish=outcome.finish or outcome.reason,
     )
-    use = _use(row, outcome, before, _key(segment, is_first=before.attempts == 0), charged)
-    ledger.record(use)
+    use = _use(row, outcome, before, _key(row, row.attempt, is_first=before.attempts == 0), charged)
+    ledger.record(_of_the_site(use) if _is_idle(row) else use)
     after = taken(row.pk)
     Generation.objects.filter(pk=row.pk).update(gpu_ms=after.gpu_ms)
     return after
@@ -84,14 +85,24 @@ def close_quota(row: Generation, all_: Taken) -> None:
         return
     quota.settle(row.pk, all_.amounts)
     # A title is no answer of ordinary length.
-    if row.state == State.DONE and row.queue_class != Generation.QueueClass.IDLE:
+    if row.state == State.DONE and not _is_idle(row):
         output, think = all_.thinking_tokens + all_.answer_tokens, estimating.think_of(row.options)
         transaction.on_commit(partial(estimating.learn, row.user_id, row.model_key, think, output), robust=True)
 
 
-def _key(segment: Segment, *, is_first: bool) -> str:
-    """Kind "use" counts as a request: an answer in several parts is one."""
-    return f"{segment.generation_id}/{segment.attempt}/{'use' if is_first else 'part'}"
+def _key(row: Generation, attempt: int, *, is_first: bool) -> str:
+    """Kind "use" counts as a request: an answer in several parts is one, and what the site asks by itself is none."""
+    kind = "idle" if _is_idle(row) else "use" if is_first else "part"
+    return f"{row.pk}/{attempt}/{kind}"
+
+
+def _is_idle(row: Generation) -> bool:
+    return row.queue_class == Generation.QueueClass.IDLE
+
+
+def _of_the_site(use: ledger.Use) -> ledger.Use:
+    """Nobody asked for it: it is no person's use, and nobody waited."""
+    return replace(use, ledger_id=ledger.SITE, group_name="", waiting_ms=0, loading_ms=0)
 
 
 def _charge(row: Generation, outcome: Outcome) -> int:
@@ -103,7 +114,7 @@ def _charge(row: Generation, outcome: Outcome) -> int:
 
 
 def _source(row: Generation) -> str:
-    if row.queue_class == Generation.QueueClass.IDLE:
+    if _is_idle(row):
         return Conversation.Source.IDLE
     return Conversation.Source.API if row.token_id else Conversation.Source.WEB
 

@@ -29,7 +29,8 @@ ORDINARY_WEIGHT = 100
 class Entry:
     """One waiting generation. `flow` is the person it belongs to, `cost` the GPU ms it is expected to take.
 
-    `seq` orders the entries of a flow; `weight` is the flow's (100: an ordinary share), `class_` one of the four.
+    `seq` orders the entries of a flow; `weight` is the flow's (100: an ordinary share), `class_` one of the four. Idle
+    calls have a flow of their own.
     """
 
     key: Key
@@ -156,8 +157,8 @@ class Line:
         """It gets a slot: its expected cost is charged at once."""
         entry = self._entries.pop(key)
         self._unqueue(entry)
-        self.clock = max(self.clock, self._flows[entry.flow].tag)
-        if entry.class_ in SHARES:
+        if entry.class_ in SHARES:  # idle calls are the site's own: they move no clock
+            self.clock = max(self.clock, self._flows[entry.flow].tag)
             self.class_clock = max(self.class_clock, self._class_tags[entry.class_])
         self._hold(entry, 0)
         self._add(self._held[key], entry.cost)

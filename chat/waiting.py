@@ -14,7 +14,7 @@ from typing import Final
 from django.conf import settings
 from django.db.models import QuerySet
 
-from chat.line import ORDINARY_WEIGHT, Entry, Line
+from chat.line import IDLE, ORDINARY_WEIGHT, Entry, Line
 from chat.models import Generation
 from chat.models import Line as LineRow
 
@@ -24,6 +24,8 @@ WAITING: Final = "chat_generation.state = 'waiting'"
 HELD: Final = "chat_generation.state IN ('released', 'running')"
 CHUNK: Final = 500
 CLOUD_MS_PER_TOKEN: Final = 1
+# Whose flow idle calls are: what the site asks by itself moves nobody's place. No person has this number.
+SITE: Final = 0
 COLUMNS: Final = (
     "pk", "user_id", "model_key", "state", "queue_class", "estimate_gpu_ms", "estimate_tokens", "gpu_ms", "decode_us",
     "thinking_tokens", "answer_tokens", "user__main_group__weight", "created_at",
@@ -78,5 +80,6 @@ def _read(rows: QuerySet[Generation]) -> Iterator[Live]:
         seq = round(created_at.timestamp() * 1e6)
         cost = estimate or tokens * CLOUD_MS_PER_TOKEN
         weight = ORDINARY_WEIGHT if weight is None else max(1, weight)  # of 0 it would never be served
-        entry = Entry(str(pk), user, model, class_, max(1, cost), weight, seq)
+        flow = SITE if class_ == IDLE else user
+        entry = Entry(str(pk), flow, model, class_, max(1, cost), weight, seq)
         yield Live(entry, state, gpu_ms if decode_us else (thinking + answer) * CLOUD_MS_PER_TOKEN)

@@ -48,7 +48,8 @@ class LineMachine(RuleBasedStateMachine):
         assert entry == expected, "the least tag of the least class, first in first out inside a flow; None for nobody"
         if entry is None:
             return
-        self.clock = max(self.clock, self.tags[entry.flow])
+        if entry.class_ != IDLE:
+            self.clock = max(self.clock, self.tags[entry.flow])
         if entry.class_ in SHARES:
             self.class_clock = max(self.class_clock, self.class_tags[entry.class_])
         self.line.take(entry.key)

@@ -12,10 +12,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts import rollup
 from accounts.models import LedgerEntry, QuotaCounter, QuotaLimit, User
 from chat import claiming, generation, scheduling, settlement
 from chat.claiming import Work
 from chat.generation import Ask
+from chat.line_memory import LineMemory
 from chat.models import Conversation, Generation, LengthSeen
 from chat.outcome import Outcome
 from models_admin.engines import fleet
@@ -52,9 +54,9 @@ def answered(person: User, ask: Make, deployment: Deployment, worker: Worker) ->
     return made.conversation
 
 
-def write(text: str, worker: Worker, **fields: Any) -> Work:
+def write(text: str, worker: Worker, memory: LineMemory | None = None, **fields: Any) -> Work:
     """What waits is released and written."""
-    scheduling.release_what_can_run()
+    scheduling.release_what_can_run(memory)
     row = Generation.objects.get(state="released")
     work = claiming.claim(row.pk, row.attempt, worker.pk)
     done = Outcome(
@@ -97,6 +99,27 @@ def test_an_answered_conversation_gets_a_title_that_costs_no_limit(
     assert list(LengthSeen.objects.values_list("seen", "tokens")) == seen, "a title is no answer of ordinary length"
     sweep()
     assert not Generation.objects.filter(state="waiting").exists(), "one title is enough"
+
+
+def test_a_title_is_nobodys_use_and_moves_nobodys_place(
+    browser: Client, person: User, answered: uuid.UUID, worker: Worker, ask: Make
+) -> None:
+    Deployment.objects.update(slots=1)
+    rollup.catch_up()
+    before = browser.get("/usage/usage.csv").content
+    memory = LineMemory()
+    sweep()
+    write("Distance in paces", worker, memory=memory, prompt_tokens=900_000)
+    scheduling.release_what_can_run(memory)
+    mine = generation.submit(person, ask())
+    generation.submit(User.objects.create_user("bob"), ask())
+    scheduling.release_what_can_run(memory)
+    assert Generation.objects.get(pk=mine.generation).state == "released", "both have used as much as the other"
+    rollup.catch_up()
+    assert browser.get("/usage/usage.csv").content == before
+    User.objects.update(is_superuser=True, is_staff=True)
+    board = browser.get("/admin/accounts/boxday/").content.decode()
+    assert "the site itself, in idle time" in board and "by one person" in board
 
 
 @pytest.mark.parametrize("moment", ["before", "meanwhile"])
