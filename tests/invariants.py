@@ -9,10 +9,9 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from tests import scripted_text
-from tests.stack import Stack
 from tests.tab import Shown, Tab
 
 TAG = re.compile(r"\[[0-9a-f]{32}\]")
@@ -37,7 +36,14 @@ result = {
 """
 
 
-def violations(stack: Stack, tabs: Iterable[Tab] = ()) -> list[str]:
+class Site(Protocol):
+    """A site whose tables can be read, and its engine's own account."""
+
+    def orm(self, code: str, **names: object) -> Any: ...
+    def engine_entries(self) -> list[dict[str, Any]]: ...
+
+
+def violations(stack: Site, tabs: Iterable[Tab] = ()) -> list[str]:
     """Sentences, one for each thing that should not be."""
     state = stack.orm(READ)
     by_id = {row["id"]: row for row in state["generations"]}

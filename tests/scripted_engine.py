@@ -17,6 +17,7 @@ import os
 import signal
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -258,17 +259,19 @@ class Answer:
 async def serve(options: argparse.Namespace) -> None:
     engine = Engine(options)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(engine.respond), "127.0.0.1", options.port, backlog=1024)
+    server = await loop.create_server(lambda: Connection(engine.respond), options.host, options.port, backlog=1024)
     port = server.sockets[0].getsockname()[1]
-    print(f"scripted engine on http://127.0.0.1:{port}", flush=True)
+    print(f"scripted engine on http://{options.host}:{port}", flush=True)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     await stopping.wait()
 
 
-def main() -> None:
+def options(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Of these words, or of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=0, help="0 = any free one; the first line printed names it")
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--pace", type=float, default=50.0, help="tokens per second and stream; 0 = unpaced")
@@ -277,7 +280,11 @@ def main() -> None:
     parser.add_argument("--model", default="scripted")
     parser.add_argument("--context", type=int, default=1_000_000, help="tokens per slot")
     parser.add_argument("--as", dest="kind", choices=("openai-compatible", "llama.cpp"), default="openai-compatible")
-    uvloop.run(serve(parser.parse_args()))
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    uvloop.run(serve(options()))
 
 
 if __name__ == "__main__":

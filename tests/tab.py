@@ -7,15 +7,21 @@ import contextlib
 import json
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
 from tests.processes import until_async
-from tests.stack import MODEL, Person, Stack
+from tests.stack import MODEL, Person
 
 SECONDS = 60
 ACK_CHARACTERS, ACK_SECONDS = 16_384, 0.25
+
+
+class Site(Protocol):
+    """Whatever serves pages."""
+
+    def url(self, web: int = 0) -> str: ...
 
 
 @dataclass
@@ -36,7 +42,7 @@ class Shown:
 class Tab:
     """One socket of one person. `acks=False` never acknowledges, `returns=False` stays away once it is closed."""
 
-    def __init__(self, stack: Stack, person: Person, *, web: int = 0, acks: bool = True, returns: bool = True) -> None:
+    def __init__(self, stack: Site, person: Person, *, web: int = 0, acks: bool = True, returns: bool = True) -> None:
         self.stack, self.person, self.web, self.acks, self.returns = stack, person, web, acks, returns
         self.shown: dict[str, Shown] = {}
         self.frames: list[dict[str, Any]] = []
@@ -67,9 +73,9 @@ class Tab:
     def heard(self, kind: str) -> list[dict[str, Any]]:
         return [frame for frame in self.frames if frame["type"] == kind]
 
-    async def ask(self, text: str, *, key: str | None = None, **fields: Any) -> Shown:
+    async def ask(self, text: str, *, key: str | None = None, model: str = MODEL, **fields: Any) -> Shown:
         """Submit, watch, and return what will be shown. The question should be unlike any other."""
-        answer = await self.wish("ask", key=key or str(uuid.uuid4()), text=text, model=MODEL, **fields)
+        answer = await self.wish("ask", key=key or str(uuid.uuid4()), text=text, model=model, **fields)
         assert answer["type"] == "accepted", answer
         return await self.watch(answer["generation"])
 
