@@ -159,7 +159,8 @@ def _checked_address(told: str) -> str:
         address = ipaddress.ip_address(told)
     except ValueError:
         raise JoinError(_("The machine did not tell an IP address of its own.")) from None
-    if address.is_unspecified or address.is_multicast or address.is_link_local or address.is_reserved:
+    is_reserved = address.is_reserved and not address.is_loopback  # of IPv6's loopback both are true
+    if address.is_unspecified or address.is_multicast or address.is_link_local or is_reserved:
         raise JoinError(_("%(address)s is no address at which engines could be asked.") % {"address": address})
     return str(address)
 

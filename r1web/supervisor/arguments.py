@@ -39,6 +39,7 @@ class Arguments:
     join: str
     code: str
     name: str
+    certificate: Path | None
 
     @property
     def is_host(self) -> bool:
@@ -52,19 +53,25 @@ def parse(words: list[str]) -> Arguments:
     if bool(options.join) != bool(options.code):
         parser.error("--join URL and --code CODE belong together")
     data = options.data or os.environ.get("R1WEB_DATA") or str(ROOT / "var")
-    file = options.admin_password_file
+    if options.certificate and not options.join:
+        parser.error("--certificate FILE is the site's, for --join")
     return Arguments(
         port=options.port,
         host=options.host,
         data=Path(data).expanduser().absolute(),
-        admin_password_file=Path(file).expanduser().absolute() if file else None,
+        admin_password_file=_file(options.admin_password_file),
         tls=options.tls,
         systemd=options.systemd,
         redis_bind=options.redis_bind or "",
         join=options.join or "",
         code=options.code,
         name=options.name or _own_name(),
+        certificate=_file(options.certificate),
     )
+
+
+def _file(named: str | None) -> Path | None:
+    return Path(named).expanduser().absolute() if named else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--join", type=_url, metavar="URL", help="make this machine a host of the site at URL")
     add("--code", default="", help="one-time code for --join, made in the site's admin")
     add("--name", default="", help="name of this host, with --join (the machine's own)")
+    add("--certificate", metavar="FILE", help="the site's, with --join, where it made its own (--tls)")
     add("--systemd", action="store_true", help="print a systemd unit for this command and end")
     return parser
 

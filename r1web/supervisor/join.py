@@ -8,6 +8,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,13 +22,14 @@ from r1web.supervisor.failure import CannotGoOn
 
 SECONDS = 15.0
 MOST_BYTES = 64 * 1024
+OTHER_NAME = {62, 64}  # OpenSSL's: the certificate names another host, or another address
 assert HOST_FILE == membership.FILE
 
 
 def join(wanted: Arguments) -> Membership:
     """Ask the site and keep its answer. Raises CannotGoOn with the site's own sentence where it refuses."""
     wish = {"code": wanted.code, "name": wanted.name, "address": own_address(wanted.join)}
-    answer = _answer(f"{wanted.join}/hosts/join/", wish)
+    answer = _answer(f"{wanted.join}/hosts/join/", wish, _trust(wanted.certificate))
     try:
         member = msgspec.structs.replace(membership.decode(answer), site=wanted.join)
     except msgspec.MsgspecError:
@@ -69,10 +71,19 @@ class _Straight(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _answer(url: str, wish: dict[str, str]) -> bytes:
+def _trust(certificate: Path | None) -> ssl.SSLContext:
+    """For this one question. In the environment it would stand for all that the agent ever asks, hubs of models too."""
+    try:
+        return ssl.create_default_context(cafile=certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotGoOn(f"{certificate} cannot be read as a certificate ({error.strerror}): copy it anew.") from None
+
+
+def _answer(url: str, wish: dict[str, str], trust: ssl.SSLContext) -> bytes:
     request = urllib.request.Request(url, json.dumps(wish).encode(), {"Content-Type": "application/json"})
     try:
-        with urllib.request.build_opener(_Straight).open(request, timeout=SECONDS) as answer:
+        opener = urllib.request.build_opener(_Straight, urllib.request.HTTPSHandler(context=trust))
+        with opener.open(request, timeout=SECONDS) as answer:
             return bytes(answer.read(MOST_BYTES))
     except urllib.error.HTTPError as error:
         raise CannotGoOn(_refusal(url, error)) from None
@@ -95,8 +106,12 @@ def _refusal(url: str, error: urllib.error.HTTPError) -> str:
 def _silence(url: str, error: Exception) -> str:
     reason = getattr(error, "reason", error)
     if isinstance(reason, ssl.SSLCertVerificationError):
+        if reason.verify_code in OTHER_NAME:
+            return f"The site's certificate is not for the name in {url}: join with an address that the site prints."
         return (
-            "The site's certificate is not known here: copy tls/certificate.pem from its data directory and set "
-            "SSL_CERT_FILE to the copy, then join with the same code."
+            "The site's certificate is not known here: copy tls/certificate.pem from its data directory, then join "
+            "with the same code and --certificate FILE."
         )
+    if isinstance(error, http.client.RemoteDisconnected) and url.startswith("http:"):
+        return f"{url} hangs up: does the site speak https (bin/up --tls)?"
     return f"{url} does not answer ({reason}): is the site up, and reachable from here?"

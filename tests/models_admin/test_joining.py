@@ -198,6 +198,13 @@ def test_what_is_no_join_is_refused(body: str) -> None:
     assert Client().get("/hosts/join/").status_code == 405
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "fd00::7", "10.0.0.7"])
+def test_a_machine_may_be_anywhere_where_engines_can_be_asked(address: str) -> None:
+    answer = ask(address=address)
+    assert answer.status_code == 200, answer.content
+    assert Host.objects.get(name="gpu-2").address == address
+
+
 def test_a_code_is_good_once_and_for_an_hour() -> None:
     code = joining.make_code(by="ann")
     assert ask(code=code).status_code == 200

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
+import shutil
 import socket
 import ssl
 import subprocess
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -55,20 +58,49 @@ def test_with_host_one_signs_in_at_the_machines_other_address(tmp_path: Path) ->
         site.end()
 
 
-def test_tls_serves_a_certificate_that_names_every_address(tmp_path: Path) -> None:
-    address = outer_address()
-    site = SiteProcess(prepared(tmp_path / "data"), free_port(), "--host", "0.0.0.0", "--tls")
+@pytest.fixture(scope="module")
+def tls_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteProcess]:
+    words = ("--host", "0.0.0.0", "--tls", "--redis-bind", f"0.0.0.0:{free_port()}")
+    site = SiteProcess(prepared(tmp_path_factory.mktemp("tls") / "data"), free_port(), *words)
     try:
         site.wait_until_ready()
-        # The certificate is its own authority: a client that trusts it accepts the address as well.
-        trust = ssl.create_default_context(cafile=str(site.data / "tls" / "certificate.pem"))
-        line = http.client.HTTPSConnection(address, site.port, timeout=10, context=trust)
-        line.request("GET", "/signin/")
-        answer = line.getresponse()
-        assert answer.status == http.HTTPStatus.OK
-        assert "Secure" in (answer.getheader("Set-Cookie") or "Secure")
+        yield site
     finally:
         site.end()
+
+
+def test_tls_serves_a_certificate_that_names_every_address(tls_site: SiteProcess) -> None:
+    # The certificate is its own authority: a client that trusts it accepts the address as well.
+    trust = ssl.create_default_context(cafile=str(tls_site.data / "tls" / "certificate.pem"))
+    line = http.client.HTTPSConnection(outer_address(), tls_site.port, timeout=10, context=trust)
+    line.request("GET", "/signin/")
+    answer = line.getresponse()
+    assert answer.status == http.HTTPStatus.OK
+    assert "Secure" in (answer.getheader("Set-Cookie") or "Secure")
+
+
+def test_a_machine_joins_over_tls_once_it_has_the_certificate(tls_site: SiteProcess, tmp_path: Path) -> None:
+    place, code = f"{outer_address()}:{tls_site.port}", json.loads(tls_site.manage("host", "code", "--json"))["code"]
+    copied = tmp_path / "certificate.pem"
+    shutil.copy(tls_site.data / "tls" / "certificate.pem", copied)
+    (tmp_path / "no.pem").write_text("no certificate")
+    refusals = {
+        (f"http://{place}",): "does the site speak https",
+        (f"https://{place}",): "certificate is not known here: copy tls/certificate.pem",
+        (f"https://{place}", "--certificate", "no.pem"): "no.pem cannot be read as a certificate",
+        (f"https://127.0.0.2:{tls_site.port}", "--certificate", str(copied)): "certificate is not for the name in",
+    }
+    for words, sentence in refusals.items():
+        refused = SiteProcess(Path("host"), free_port(), "--code", code, "--join", *words, folder=tmp_path)
+        assert refused.process.wait(60) == 2
+        assert sentence in refused.output.splitlines()[-1]
+    words = ("--join", f"https://{place}", "--certificate", "certificate.pem", "--name", "gpu-2")
+    host = SiteProcess(Path("host"), free_port(), "--code", code, *words, folder=tmp_path)
+    try:
+        host.wait_until_ready()
+        assert not any("certificate.pem" in value for value in host.children()["Agent"].environ().values())
+    finally:
+        host.end()
 
 
 def test_behind_an_https_proxy_health_is_still_asked_in_plain_http(tmp_path: Path) -> None:
