@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from urllib.parse import urlsplit
 
+import msgspec
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy
@@ -67,10 +69,19 @@ def seen(host: Host) -> Inventory | None:
 
 
 def not_attached(host: Host) -> list[FoundEngine]:
-    """What answers on that machine and is no engine of it here yet."""
+    """What answers on that machine and is no engine of it here yet, at the address where the site finds it."""
     told = seen(host)
     known = {_place(engine.base_url) for engine in host.engines.all()}
-    return [each for each in (told.engines if told else ()) if _place(each.url) not in known]
+    found = [msgspec.structs.replace(each, url=_from_here(each.url, host)) for each in (told.engines if told else ())]
+    return [each for each in found if _place(each.url) not in known]
+
+
+def _from_here(url: str, host: Host) -> str:
+    """An agent finds engines on its own loopback, which from the site's machine is another one."""
+    if not host.address:
+        return url
+    name = f"[{host.address}]" if ":" in host.address else host.address
+    return urlsplit(url)._replace(netloc=f"{name}:{urlsplit(url).port}").geturl()
 
 
 def _place(url: str) -> str:

@@ -20,7 +20,7 @@ from models_admin.loads.attachments import Attachment as Attachment
 from models_admin.loads.attachments import full_name as full_name
 from models_admin.loads.attachments import keep_apart, store
 from models_admin.loads.probing import state_by_health
-from models_admin.models import Deployment, Engine
+from models_admin.models import Deployment, Engine, Host
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
     What the engine's silence or answer gives reason to doubt is a warning, or AttachError with `must_answer`.
     A silent engine's deployment is not warm until a probe finds that it answers.
     """
-    url = _checked(wish)
-    known = _known_engine(wish, url)
+    url, host = _checked(wish), _host(wish)
+    known = _known_engine(wish, host, url)
     key = wish.key if wish.key is not None else (secrets.decrypt(known.secret) if known and known.secret else "")
     wish = replace(wish, model=full_name(wish.kind, wish.model), is_cloud=_is_cloud(wish, known))
     try:
@@ -47,7 +47,7 @@ def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
         raise AttachError(warnings[0])
     with transaction.atomic():
         keep_apart(wish, url)
-        engine = _store_engine(known or Engine(host=fleet.local_host()), wish, url, key, facts)
+        engine = _store_engine(known or Engine(host=host), wish, url, key, facts)
         deployment = store(engine, wish, facts, lambda row: _state(engine, row, health))
         if engine.kind == Engine.Kind.DEEPSEEK:
             prices.add_known(engine.kind)
@@ -85,13 +85,20 @@ def _is_cloud(wish: Attachment, known: Engine | None) -> bool:
     return wish.is_cloud or wish.kind == Engine.Kind.DEEPSEEK or bool(known and known.is_cloud)
 
 
-def _known_engine(wish: Attachment, url: str) -> Engine | None:
+def _host(wish: Attachment) -> Host:
+    host = fleet.local_host() if wish.host == fleet.LOCAL_HOST else Host.objects.filter(name=wish.host).first()
+    if host is None:
+        raise AttachError(_("No host is called “%(name)s”.") % {"name": wish.host})
+    return host
+
+
+def _known_engine(wish: Attachment, host: Host, url: str) -> Engine | None:
     if wish.is_launched:
         # The engine of the site's own start may come back on another port.
         engines = Engine.objects.filter(is_launched=True, kind=wish.kind, deployments__artifact__ref=wish.model)
         if engine := engines.first():
             return engine
-    return Engine.objects.filter(host=fleet.local_host(), base_url=url).first()
+    return Engine.objects.filter(host=host, base_url=url).first()
 
 
 async def _probe(endpoint: Endpoint, model: str) -> tuple[Health, EngineFacts, list[str]]:

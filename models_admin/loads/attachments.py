@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from models_admin.backends.capabilities import CAPABILITIES
 from models_admin.backends.facts import EngineFacts
 from models_admin.engines import engine_facts
-from models_admin.engines.fleet import DEMO_MODEL
+from models_admin.engines.fleet import DEMO_MODEL, LOCAL_HOST
 from models_admin.family import catalogue
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine
 
@@ -32,7 +32,10 @@ class AttachError(Exception):
 
 @dataclass(frozen=True)
 class Attachment:
-    """A wish to attach. None = ask the engine; `key` None = keep the stored one. Context is tokens per slot."""
+    """A wish to attach. None = ask the engine; `key` None = keep the stored one. Context is tokens per slot.
+
+    `host` is the name of the machine on which the engine runs, so far as it is one of the site's.
+    """
 
     url: str
     kind: str
@@ -44,6 +47,7 @@ class Attachment:
     is_launched: bool = False
     is_cloud: bool = False
     name: str = ""
+    host: str = LOCAL_HOST
 
 
 def attach_served(engine: Engine, names: Iterable[str]) -> list[Deployment]:

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from models_admin.engines import secrets
-from models_admin.models import CatalogueModel, Deployment, Engine
+from models_admin.models import CatalogueModel, Deployment, Engine, Host
 from tests.running_engines import KEY, RunningEngine, free_port
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +53,15 @@ def test_attaching_twice_updates_and_keeps_the_key(llama: RunningEngine, key_fil
     assert (row.slots, row.tokens_per_second) == (2, None)
     assert CatalogueModel.objects.get().name == "Tiny"
     assert secrets.decrypt(Engine.objects.get().secret) == KEY
+
+
+def test_it_is_attached_on_the_host_that_is_named(llama: RunningEngine, key_file: Path) -> None:
+    Host.objects.create(name="gpu-2", queue="host.gpu-2", address="10.0.0.7")
+    for _again in range(2):
+        attach(llama, "--key-file", str(key_file), "--host", "gpu-2")
+    assert Engine.objects.get().host.name == "gpu-2"
+    with pytest.raises(CommandError, match="No host is called “gpu-3”"):
+        attach(llama, "--host", "gpu-3")
 
 
 @pytest.mark.parametrize(

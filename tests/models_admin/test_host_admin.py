@@ -72,6 +72,16 @@ def test_an_engine_that_was_found_is_offered_until_it_is_attached(admin: Client)
     assert "--kind ollama" not in text(admin) and "--kind vllm" in text(admin)
 
 
+def test_an_engine_found_on_a_joined_host_is_offered_where_the_site_reaches_it(admin: Client) -> None:
+    host = Host.objects.create(name="gpu-2", queue="host.gpu-2", address="10.0.0.7")
+    hosts.note("gpu-2", Inventory(GIB, GIB, engines=(FoundEngine("http://127.0.0.1:11434", "ollama", "it says so"),)))
+    seen = text(admin)
+    assert "bin/manage attach_engine http://10.0.0.7:11434 --kind ollama --model NAME --host gpu-2" in seen
+    assert "127.0.0.1" not in seen
+    Engine.objects.create(host=host, kind="ollama", base_url="http://10.0.0.7:11434")
+    assert "--kind ollama" not in text(admin)
+
+
 def test_the_disk_of_the_models_shows_what_is_free(admin: Client) -> None:
     tell(disk_total_bytes=2_000_000_000_000, disk_free_bytes=500_000_000_000)
     assert "75 % disk of the models: 500 GB of 2000 GB free" in text(admin)

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
+from models_admin.engines.fleet import LOCAL_HOST
 from models_admin.engines.key_file import read_key
 from models_admin.engines.secrets import SecretUnreadable
 from models_admin.loads.attach import AttachError, Attachment, attach
@@ -23,6 +24,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--model", required=True, help="the model as the engine calls it")
         parser.add_argument("--name", default="", help="the model as people see it")
+        parser.add_argument("--host", default=LOCAL_HOST, help="the joined machine on which it runs")
         parser.add_argument("--slots", type=int, help="answers at once (default: what the engine says, else 4)")
         parser.add_argument("--context", type=int, help="tokens per slot (default: what the engine says, else 4096)")
         parser.add_argument("--key-file", type=Path, help="file with the engine's key; left out, the stored key stays")
@@ -43,6 +45,7 @@ class Command(BaseCommand):
             is_launched=options["launched"],
             is_cloud=options["cloud"],
             name=options["name"],
+            host=options["host"],
         )
         try:
             attached = attach(wish, must_answer=options["check"])
