@@ -77,6 +77,12 @@ async def chat_completions(request: HttpRequest, token: ApiToken) -> HttpRespons
     return await _whole(token, submitted, frame)
 
 
+@csrf_exempt
+def nothing_here(request: HttpRequest) -> HttpResponse:
+    """Any other address, with a token or without: there is nothing to keep from anybody."""
+    return _refusal(refusals.no_address(request.path))
+
+
 def _check_abilities(user: User, ask: Ask) -> None:
     """What the model's engines cannot do is said before anybody waits for it, to those who see the model."""
     if not access.of(user, ask.model).asks(ask.model):

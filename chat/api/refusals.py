@@ -66,6 +66,11 @@ def no_model(key: str) -> Refused:
     return Refused(404, message, code="model_not_found", param="model")
 
 
+def no_address(path: str) -> Refused:
+    message = f"There is nothing at {path[:200]}. What there is: /v1/models, /v1/models/ID, /v1/chat/completions."
+    return Refused(404, message, code="unknown_url")
+
+
 def not_possible(param: str, key: str) -> Refused:
     message = f"'{param}' with this value is not possible with the engine of the model '{key[:80]}'."
     return Refused(400, message, code="unsupported_value", param=param)

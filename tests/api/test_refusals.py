@@ -55,6 +55,12 @@ def test_without_a_key_nothing_is_told(deployment: Deployment) -> None:
     assert response["WWW-Authenticate"] == "Bearer"
 
 
+def test_an_address_that_is_not_there_is_told_in_the_same_shape(script: Client) -> None:
+    for visitor, address in ((script, "/v1/responses"), (Client(), "/v1/chat/completions/"), (Client(), "/v1/")):
+        for response in (visitor.get(address), visitor.post(address, {}, content_type="application/json")):
+            assert (response.status_code, error(response)["code"]) == (404, "unknown_url")
+
+
 def test_an_unknown_model_is_named(script: Client, deployment: Deployment) -> None:
     response = ask(script, model="nope")
     assert (response.status_code, error(response)["code"]) == (404, "model_not_found")

@@ -76,6 +76,7 @@ MATRIX = {
     "api-models": Row(KEY_ONLY),
     "api-model": Row(KEY_ONLY, arguments={"key": "m"}),
     "api-chat-completions": Row(KEY_ONLY, {}),
+    "api-nothing": Row(GONE),
 }
 
 
