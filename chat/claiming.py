@@ -97,7 +97,7 @@ def _work(generation_id: uuid.UUID) -> Work:
         gpu_ms=row.gpu_ms,
         decode_us=row.decode_us,
         before=before,
-        thinking_budget=thinking_end.budget(row, deployment.artifact.model),
+        thinking_budget=access.thinking_budget(row.user, row.model_key),
         can_end_thinking=thinking_end.ABILITY in continuing(deployment.engine.kind, deployment.artifact.ref),
     )
 

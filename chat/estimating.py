@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.quota import Amounts
 from chat.models import Generation, LengthSeen, Segment
-from models_admin.engines import rates
+from models_admin.engines import access, fleet, rates
 from models_admin.engines.rates import Rate
 from models_admin.family import prices
 from models_admin.models import Deployment, PriceRow
@@ -22,6 +22,9 @@ from models_admin.models import Deployment, PriceRow
 # An answer of R1 with its thought, where none was seen yet.
 UNSEEN_TOKENS: Final = 1_000
 UNSEEN_SPREAD: Final = 800
+UNSEEN_ANSWER: Final = 300  # without its thought
+# How long answers of each effort are beside ordinary ones, until some were seen.
+EFFORTS: Final = {"low": 0.5, "medium": 1.0, "high": 1.5, "max": 2.0}
 NEWEST: Final = 0.2  # what one answer counts in the moving mean
 NO_RATE: Final = Rate(0, 0, rates.ASSUMED_DECODE_US, is_measured=False)
 
@@ -64,8 +67,8 @@ class Estimate:
 
 
 def estimate(user: User, model_key: str, *, think: str, prompt_tokens: int, max_tokens: int | None = None) -> Estimate:
-    """Never raises: what is not known is assumed."""
-    output = length(user.pk, model_key, think).tokens
+    """`think` is off, auto, on or an effort. Never raises: what is not known is assumed."""
+    output = _within_budget(user, model_key, think, length(user.pk, model_key, think).tokens)
     output = min(output, max_tokens) if max_tokens else output
     rate = rates.of_model(model_key) or NO_RATE
     found = _prices(model_key)
@@ -75,10 +78,23 @@ def estimate(user: User, model_key: str, *, think: str, prompt_tokens: int, max_
 
 
 def length(user_id: int, model_key: str, think: str) -> Length:
-    """By this person's own answers of this model, else by everybody's."""
-    rows = LengthSeen.objects.filter(Q(user=user_id) | Q(user__isnull=True), model_key=model_key, think=think)
+    """By this person's own answers of this model, else by everybody's; of an effort not seen yet by ordinary ones."""
+    kinds = [think, "auto"] if think in EFFORTS else [think]
+    rows = LengthSeen.objects.filter(Q(user=user_id) | Q(user__isnull=True), model_key=model_key, think__in=kinds)
+    seen = max(rows, key=lambda row: (row.think == think, row.user_id is not None), default=None)
+    tokens, spread = (seen.tokens, seen.spread) if seen else (UNSEEN_TOKENS, UNSEEN_SPREAD)
+    share = 1 if seen and seen.think == think else EFFORTS.get(think, 1)
+    return Length(round(tokens * share), round(spread * share))
+
+
+def _within_budget(user: User, model_key: str, think: str, tokens: int) -> int:
+    """A thought that its budget ends leaves the answer as long as one without a thought."""
+    budget = None if think == "off" else access.thinking_budget(user, model_key)
+    if budget is None or not fleet.can_continue(model_key, "continue_thinking"):
+        return tokens
+    rows = LengthSeen.objects.filter(Q(user=user.pk) | Q(user__isnull=True), model_key=model_key, think="off")
     seen = max(rows, key=lambda row: row.user_id is not None, default=None)
-    return Length(round(seen.tokens), round(seen.spread)) if seen else Length(UNSEEN_TOKENS, UNSEEN_SPREAD)
+    return min(tokens, budget + (round(seen.tokens) if seen else UNSEEN_ANSWER))
 
 
 def lengths(wishes: Iterable[tuple[int, str, str]]) -> dict[tuple[int, str, str], Length]:
@@ -143,7 +159,9 @@ def _written(answer: uuid.UUID, field: str) -> int:
 
 
 def think_of(options: dict[str, Any]) -> str:
-    return str(options.get("think", "auto"))
+    """Under which lengths are kept: how it shall think, or with which effort."""
+    think = str(options.get("think", "auto"))
+    return think if think == "off" else str(options.get("effort") or think)
 
 
 def _prices(model_key: str) -> list[PriceRow | None]:

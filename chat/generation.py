@@ -277,8 +277,13 @@ def _append(conversation: Conversation, turns: Sequence[tuple[str, str]], model_
 
 
 def _wish(user: User, ask: Ask, digest: str, answer: Message, *, prompt_tokens: int) -> Submitted:
+    options = {"think": ask.think, **ask.options}
     estimate = estimating.estimate(
-        user, ask.model, think=ask.think, prompt_tokens=prompt_tokens, max_tokens=ask.options.get("max_tokens")
+        user,
+        ask.model,
+        think=estimating.think_of(options),
+        prompt_tokens=prompt_tokens,
+        max_tokens=ask.options.get("max_tokens"),
     )
     made = Generation.objects.create(
         user=user,
@@ -287,7 +292,7 @@ def _wish(user: User, ask: Ask, digest: str, answer: Message, *, prompt_tokens: 
         client_key=ask.key,
         request_digest=digest,
         model_key=ask.model,
-        options={"think": ask.think, **ask.options},
+        options=options,
         queue_class=ask.queue_class,
         text_from=len(answer.text),
         thinking_from=len(answer.thinking),

@@ -5,10 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from django.db.models import Q
-
 from chat.models import Generation
-from models_admin.models import CatalogueModel, ModelAccess
 
 End = Generation.ThinkingEnd
 # What followers are told when it happens.
@@ -21,11 +18,3 @@ def note(generation_id: uuid.UUID, attempt: int, end: str) -> None:
     """Keep why the thought has ended. Raises DatabaseError."""
     rows = Generation.objects.filter(pk=generation_id, attempt=attempt, state=Generation.State.RUNNING)
     rows.update(thinking_end=end)
-
-
-def budget(row: Generation, model: CatalogueModel) -> int | None:
-    """Tokens of thinking: a person's own row before his group's before the model's; None = without a limit."""
-    mine = Q(user=row.user_id) | Q(group=row.user.main_group_id, group__isnull=False)
-    found = ModelAccess.objects.filter(mine, model=model, thinking_budget__isnull=False)
-    best = max(found, key=lambda access: access.user_id is not None, default=None)
-    return best.thinking_budget if best else model.thinking_budget

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
 from chat import alternatives, box, estimating, foretelling, generation, history, offer, page, picker, ready_wishes
+from chat.estimating import EFFORTS
 from chat.foretelling import Draft
 from chat.models import Conversation, Generation
 
@@ -81,11 +82,12 @@ def others(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def foretold(request: HttpRequest) -> HttpResponse:
-    """What a question would take: `?model=ID&think=`, `&conversation=`, and its Han and other characters."""
+    """What a question would take: `?model=ID&think=&effort=`, `&conversation=`, and its Han and other characters."""
     asked = request.GET
     # The text itself stays on the page: as many characters count as much.
     tokens = estimating.tokens_in("中" * _count(asked.get("han")) + "x" * _count(asked.get("others")))
-    think = "off" if asked.get("think") == "off" else "auto"
+    effort = asked.get("effort", "")
+    think = "off" if asked.get("think") == "off" else effort if effort in EFFORTS else "auto"
     draft = Draft(asked.get("model", "").replace("\x00", "")[:200], think, tokens, _uuid(asked.get("conversation")))
     return render(request, "chat/_foretold.html", {"foretold": foretelling.foretold(_user(request), draft)})
 

@@ -83,6 +83,16 @@ def may_any_load(model_key: str, people: Iterable[int]) -> bool:
     return any(of(user, model_key).loads(model_key) for user in users)
 
 
+def thinking_budget(user: User, model_key: str) -> int | None:
+    """Tokens of thinking: a person's own row before his group's before the model's; None = without a limit."""
+    mine = Q(user=user) | Q(group=user.main_group_id, group__isnull=False)
+    rows = ModelAccess.objects.filter(mine, model__key=model_key, thinking_budget__isnull=False)
+    best = max(rows, key=lambda access: access.user_id is not None, default=None)
+    if best is not None:
+        return best.thinking_budget
+    return CatalogueModel.objects.filter(key=model_key).values_list("thinking_budget", flat=True).first()
+
+
 def is_kept_from_some(model: CatalogueModel) -> bool:
     """Whether there may be people who do not see it."""
     return model.is_restricted or model.access.filter(may=May.NOTHING).exists()

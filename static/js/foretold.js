@@ -21,7 +21,9 @@ export class Foretold {
     this.fetches = 0;
     /** @type {any} */ this.timer = undefined;
     composer.form.addEventListener("input", () => this.#grew());
-    composer.toggle.addEventListener("click", () => this.#soon());
+    for (const [choice, event] of /** @type {const} */ ([[composer.toggle, "click"], [composer.effortField, "change"]])) {
+      choice.addEventListener(event, () => this.#soon());
+    }
     if (this.#length > STEP) this.#soon();
   }
 
@@ -52,7 +54,7 @@ export class Foretold {
   #question() {
     const text = this.composer.field.value;
     const han = text.match(HAN)?.length ?? 0;
-    const asked = { model: this.composer.model, think: this.composer.think, han: String(han), others: String(text.length - han) };
+    const asked = { model: this.composer.model, think: this.composer.think, effort: this.composer.effort, han: String(han), others: String(text.length - han) };
     const conversation = this.conversation();
     return new URLSearchParams(conversation ? { ...asked, conversation } : asked);
   }

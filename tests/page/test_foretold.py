@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import QuotaLimit, User
 from chat.models import Conversation, Generation, LengthSeen, Message, Segment
 from models_admin.engines import fleet
-from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, RateCard
+from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, ModelAccess, RateCard
 
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -66,6 +66,28 @@ def test_it_tells_of_how_much_and_grows_with_the_text(browser: Client) -> None:
     assert told(browser, han=50_000, think="off") == "Takes about 34 of your 600 GPU s."
     browser.cookies["django_language"] = "zh-hans"
     assert told(browser) == "约需 40 GPU 秒，你还剩 600。"
+
+
+def test_the_chosen_effort_counts_as_assumed_until_some_was_seen(browser: Client) -> None:
+    assert [told(browser, effort=each) for each in ("low", "medium", "high")] == [
+        "Takes about 20 GPU s.", "Takes about 40 GPU s.", "Takes about 60 GPU s.",
+    ]  # fmt: skip
+    LengthSeen.objects.create(model_key="r1", think="low", tokens=150, seen=3)
+    assert told(browser, effort="low") == "Takes about 6 GPU s."
+    assert told(browser, effort="low", think="off") == "Takes about 4 GPU s."
+
+
+def test_a_budget_of_thinking_ends_the_thought_and_leaves_the_answer(
+    browser: Client, reader: User, deployment: Deployment
+) -> None:
+    model = deployment.artifact.model
+    CatalogueModel.objects.update(thinking_budget=500)
+    assert told(browser) == "Takes about 24 GPU s."
+    ModelAccess.objects.create(model=model, user=reader, thinking_budget=200)
+    assert told(browser) == "Takes about 12 GPU s."
+    assert told(browser, think="off") == "Takes about 4 GPU s."
+    Engine.objects.update(kind="openai-compatible")
+    assert told(browser) == "Takes about 40 GPU s."
 
 
 def test_what_went_before_is_read_again_and_only_ones_own_is_known(browser: Client, reader: User) -> None:
