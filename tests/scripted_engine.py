@@ -99,6 +99,7 @@ class Engine:
             event="start",
             id=self.served,
             user=text[:500],
+            prompt=prompt_tokens(body),
             max_tokens=body.get("max_tokens"),
             form=body.get("response_format"),
             begun=answer.begun,
