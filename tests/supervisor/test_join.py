@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -10,20 +11,24 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.models_admin.model_server import ModelServer, content, serving
 from tests.supervisor.prepared_data import prepared
-from tests.supervisor.site_process import SiteProcess, free_port, is_alive, until
+from tests.supervisor.site_process import ROOT, SiteProcess, free_port, is_alive, until
 
 SIZE = 300_000
+OTHER = content(4 << 20)[::-1]
+HALF = 2 << 20
+TINY = ROOT / "tiny_model" / "r1-tiny.gguf"
 
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[ModelServer]:
     with serving() as server, pytest.MonkeyPatch.context() as environment:
         environment.setenv("HF_ENDPOINT", server.address)
-        server.files = {"small.gguf": content(SIZE)}
+        server.files = {"small.gguf": content(SIZE), "tiny.gguf": TINY.read_bytes()}
         yield server
 
 
@@ -62,6 +67,18 @@ def join(site: SiteProcess, data: Path, code: str, *words: str) -> SiteProcess:
 def row_of(site: SiteProcess, name: str) -> dict[str, Any]:
     rows = json.loads(site.manage("host", "list", "--json"))
     return next(dict(row) for row in rows if row["name"] == name)
+
+
+def launched(host: SiteProcess) -> psutil.Process:
+    """The server that the host has begun, by its own record."""
+    record = next((host.data / "models" / ".servers" / "records").glob("*.json"))
+    return psutil.Process(json.loads(record.read_text())["pid"])
+
+
+def bytes_told(site: SiteProcess) -> int:
+    """How far the newest pull is, as the site has written it down."""
+    with closing(sqlite3.connect(site.data / "db.sqlite3")) as database:
+        return int(database.execute("SELECT done_bytes FROM models_admin_pulljob ORDER BY id DESC").fetchone()[0])
 
 
 def seen_at(site: SiteProcess, name: str = "gpu-2") -> str:
@@ -120,5 +137,36 @@ def test_it_ends_whole_and_starts_again_without_a_code(site: SiteProcess, host: 
         again.wait_until_ready()
         assert f"Host    gpu-2 of http://127.0.0.1:{site.port}" in again.output
         assert set(again.children()) == {"Agent"}
+    finally:
+        again.end()
+
+
+@pytest.mark.long
+def test_ctrl_c_in_the_middle_of_a_pull_keeps_its_bytes_and_ends_what_was_launched(
+    site: SiteProcess, hub: ModelServer, tmp_path: Path
+) -> None:
+    code = json.loads(site.manage("host", "code", "--json"))["code"]
+    host = join(site, tmp_path / "data", code, "--name", "gpu-4")
+    try:
+        host.wait_until_ready()
+        site.manage("model", "pull", "o/m/tiny.gguf", "--host", "gpu-4", "--warm", "--wait")
+        hub.files["other.gguf"], hub.holds_at = OTHER, HALF
+        site.manage("model", "pull", "o/m/other.gguf", "--host", "gpu-4")
+        until(lambda: bytes_told(site) > 0, "a part of it is there")
+        at_hand, agent, server = bytes_told(site), host.children()["Agent"], launched(host)
+    finally:
+        assert host.end(signal.SIGINT) == 0
+    assert host.output.splitlines()[-1] == "Everything has ended."
+    assert not is_alive(agent) and not is_alive(server) and not (host.data / "children.json").exists()
+    until(lambda: row_of(site, "gpu-4")["cut_off"].startswith("stopped there"), "the site knows at once")
+    hub.holds_at = 0
+    again = SiteProcess(host.data, free_port(), R1WEB_MODELS_SPARE_MB="0")
+    try:
+        again.wait_until_ready()
+        done = json.loads(site.manage("model", "pull", "o/m/other.gguf", "--host", "gpu-4", "--wait", "--json"))
+        assert done["state"] == "done" and Path(done["path"]).read_bytes() == OTHER
+        first, second = hub.ranges("other.gguf")
+        assert first == "" and int(re.findall(r"\d+", second)[0]) >= at_hand
+        site.manage("model", "warm", "o/m/tiny.gguf", "--host", "gpu-4", "--wait")
     finally:
         again.end()
