@@ -243,6 +243,16 @@ def test_a_redis_that_no_other_machine_reaches_is_told_with_what_helps(settings:
     assert "@testserver:" in join().redis_url
 
 
+def test_a_redis_whose_user_may_make_no_others_says_what_is_missing(settings: Any, valkey: Valkey) -> None:
+    valkey.client().execute_command("ACL", "SETUSER", "site", "on", ">secret", "~*", "&*", "+@all", "-acl")
+    code = joining.make_code(by="ann")
+    settings.REDIS_URL = f"redis://site:secret@{valkey.place}/0"
+    told = ask(code=code).json()["error"]
+    assert "made no user for this host" in told and "acl|setuser" in told and "the same code" in told
+    settings.REDIS_URL = valkey.url
+    assert ask(code=code).status_code == 200
+
+
 def test_redis_started_anew_admits_hosts_again_and_strangers_no_more(server: Valkey) -> None:
     member, upkeep = join(), Upkeep()
     upkeep.look()
