@@ -33,6 +33,7 @@ class LedgerEntry(models.Model):
 
     `key` is "<generation>/<segment>/<kind>": billing twice is impossible, not unlikely.
     Durations are milliseconds, money is in millionths of `currency`, by the price row that was valid then.
+    `gpu_ms_measured` is its share of the cards while it ran: GPUs ÷ answers at work, summed up over its time.
     `waiting_ms` is until release, `loading_ms` what a load took of it. `unsent_thinking_tokens` are those of earlier
     turns that were not sent back.
     """

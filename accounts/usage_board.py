@@ -64,7 +64,7 @@ def _asked(total: Total, people: int) -> Fact:
 
 
 def _gpu(total: Total) -> Fact:
-    note = _("charged; the engines were at work for %(hours)s h") % {"hours": _hours(total.gpu_ms_measured)}
+    note = _("charged; the cards were at work for %(hours)s h") % {"hours": _hours(total.gpu_ms_measured)}
     return Fact(_("GPU hours"), _hours(total.gpu_ms), note)
 
 

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import ledger, quota
-from chat import estimating, ledger_facts
+from chat import card_time, estimating, ledger_facts
 from chat.models import Conversation, Generation, Segment
 from chat.outcome import Outcome
 from models_admin.engines.rates import Rate
@@ -58,6 +58,8 @@ def taken(generation_id: uuid.UUID) -> Taken:
 def bill(row: Generation, outcome: Outcome, before: Taken) -> Taken:
     """Write down what this attempt took; returns what all took. `row` as it was while the attempt ran."""
     charged = _charge(row, outcome)
+    stretch = card_time.stretch_of(row, outcome.prefill_ms + outcome.decode_ms)
+    measured = card_time.measured_ms(row, stretch)
     Segment.objects.create(
         generation=row,
         attempt=row.attempt,
@@ -70,8 +72,10 @@ def bill(row: Generation, outcome: Outcome, before: Taken) -> Taken:
         text_from=row.text_from,
         thinking_from=row.thinking_from,
         finish=outcome.finish or outcome.reason,
+        began_at=stretch.begin if stretch else None,
+        ended_at=stretch.end if stretch else None,
     )
-    use = _use(row, outcome, before, _key(row, row.attempt, is_first=before.attempts == 0), charged)
+    use = _use(row, outcome, before, _key(row, row.attempt, is_first=before.attempts == 0), charged, measured)
     ledger.record(_of_the_site(use) if _is_idle(row) else use)
     after = taken(row.pk)
     Generation.objects.filter(pk=row.pk).update(gpu_ms=after.gpu_ms)
@@ -119,7 +123,7 @@ def _source(row: Generation) -> str:
     return Conversation.Source.API if row.token_id else Conversation.Source.WEB
 
 
-def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: int) -> ledger.Use:
+def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: int, measured: int) -> ledger.Use:
     group, deployment = row.user.main_group, row.deployment
     cost = prices.cost(
         row.price_row,
@@ -145,7 +149,7 @@ def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: in
         prefill_ms=outcome.prefill_ms,
         decode_ms=outcome.decode_ms,
         gpu_ms_charged=charged,
-        gpu_ms_measured=outcome.prefill_ms + outcome.decode_ms,
+        gpu_ms_measured=measured,
         cost_micro=cost.micro,
         currency=cost.currency,
         deployment_id=row.deployment_id,

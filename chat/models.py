@@ -200,7 +200,8 @@ class Generation(models.Model):
 class Segment(models.Model):
     """One attempt at a generation on one deployment, with what it used.
 
-    `text_from` and `thinking_from` are the characters that earlier attempts had written.
+    `text_from` and `thinking_from` are the characters that earlier attempts had written. `began_at` and `ended_at`:
+    when its engine was read.
     """
 
     generation = models.ForeignKey(Generation, models.CASCADE, related_name="segments")
@@ -214,11 +215,14 @@ class Segment(models.Model):
     text_from = models.PositiveIntegerField(default=0)
     thinking_from = models.PositiveIntegerField(default=0)
     finish = models.CharField(max_length=40)
+    began_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["generation", "attempt"], name="segment_one_per_attempt"),
         ]
+        indexes = [models.Index(fields=["deployment", "ended_at"], name="segment_by_deployment")]
 
 
 class ReadyWish(models.Model):

@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 
 from chat import bells, billing, carrying_on, estimating, history, settlement, stream_log
 from chat.answer_log import BEGIN, GAP, KEPT, SEAL, Written
+from chat.ledger_facts import milliseconds
 from chat.models import Generation
 from chat.outcome import Outcome
 from live import doorbell
@@ -41,14 +42,14 @@ def end_forgotten(worker_id: int, known: list[uuid.UUID]) -> None:
 
 def end_as(generation_id: uuid.UUID, state: str, reason: str) -> None:
     """End a running one with what is known of it; its runner finds it ended."""
-    row = Generation.objects.select_related("message__conversation").filter(pk=generation_id).first()
+    row = Generation.objects.select_related("message__conversation", "worker").filter(pk=generation_id).first()
     if row is not None and row.state == State.RUNNING:
         outcome = replace(_last_words(row), state=state, reason=reason)
         settlement.settle(row.pk, row.attempt, row.worker_id, outcome)
 
 
 def _end(rows: QuerySet[Generation]) -> None:
-    for row in rows.select_related("message__conversation"):
+    for row in rows.select_related("message__conversation", "worker"):
         # One that cannot be ended must not keep the others from it.
         try:
             outcome = _last_words(row)
@@ -75,6 +76,7 @@ def _last_words(row: Generation) -> Outcome:
     if kept and _length(before) + _length(kept[0]) >= _length(said):
         said, last_seq = _behind(before, kept[0], said), kept[1]
     taken = billing.taken(row.pk)
+    prefill_ms, decode_ms = _times(row)
     return Outcome(
         state=State.FAILED,
         reason="runner_lost",
@@ -84,7 +86,20 @@ def _last_words(row: Generation) -> Outcome:
         prompt_tokens=_prompt_estimate(row) if row.first_token_at or said.thinking or said.answer else 0,
         thinking_tokens=max(0, said.thinking_tokens - taken.thinking_tokens),
         answer_tokens=max(0, said.answer_tokens - taken.answer_tokens),
+        prefill_ms=prefill_ms,
+        decode_ms=decode_ms,
     )
+
+
+def _times(row: Generation) -> tuple[int, int]:
+    """Until its first token, and from then until its runner was heard of last."""
+    begun = row.started_at
+    if begun is None:
+        return 0, 0
+    first = max(row.first_token_at, begun) if row.first_token_at else None
+    seen = max(row.worker.seen_at if row.worker else begun, first or begun)
+    read_from = first or seen
+    return milliseconds(begun, read_from) or 0, milliseconds(read_from, seen) or 0
 
 
 def _prompt_estimate(row: Generation) -> int:

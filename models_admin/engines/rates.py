@@ -55,10 +55,14 @@ def of_model(model_key: str) -> Rate | None:
     return max((of(row) for row in warm or rows), key=lambda rate: rate.decode_us, default=None)
 
 
-def _shared(deployment: Deployment, prefill_us: int, decode_us: int, *, is_measured: bool = True) -> Rate:
+def gpus_of(deployment: Deployment) -> int:
+    """Cards that it takes; one where nobody told how many, as of an engine that was attached."""
     launch = getattr(deployment, "launch", None)
-    gpus = len(launch.gpus_in_use or launch.gpus) if launch else 1
-    share = max(1, gpus) / deployment.slots
+    return max(1, len(launch.gpus_in_use or launch.gpus)) if launch else 1
+
+
+def _shared(deployment: Deployment, prefill_us: int, decode_us: int, *, is_measured: bool = True) -> Rate:
+    share = gpus_of(deployment) / deployment.slots
     # A paced stream is not faster than its pace, however fast its engine is.
     stream_us = max(decode_us, round(1e6 / deployment.tokens_per_second) if deployment.tokens_per_second else 0)
     return Rate(max(1, round(prefill_us * share)), max(1, round(decode_us * share)), stream_us, is_measured)
