@@ -18,7 +18,7 @@ from accounts.models import ApiToken, User
 from chat import bells, carrying_on, errors, estimating, history, settlement
 from chat.models import Conversation, Generation, Message
 from live import doorbell
-from models_admin.engines import access, fleet
+from models_admin.engines import access, fleet, row_locks
 
 TEXT_LIMIT = 200_000  # characters
 TITLE_LENGTH = 60
@@ -153,7 +153,8 @@ def stop(generation_id: uuid.UUID, *, by: User) -> None:
 
 def stop_by_id(generation_id: uuid.UUID) -> None:
     """Stop one for whoever may: in the line at once, at an engine by its runner. Nothing happens to an ended one."""
-    if settlement.end_unstarted(generation_id, State.STOPPED, "stopped"):
+    end = partial(settlement.end_unstarted, generation_id, State.STOPPED, "stopped")
+    if row_locks.again_after_conflict(end):
         return
     if Generation.objects.filter(pk=generation_id, state__in=Generation.LIVE).update(wants_stop=True):
         doorbell.ring(bells.control(generation_id))
@@ -177,13 +178,21 @@ def _admit_again(user: User, conversation: Conversation, model_key: str) -> None
 
 
 def _once(user: User, key: uuid.UUID, digest: str, make: Callable[[str], Submitted]) -> Submitted:
-    """What `make` makes in one transaction, or what an earlier or simultaneous wish with the same key has made."""
+    """What `make` makes in one transaction, or what an earlier or simultaneous wish with the same key has made.
+
+    A switch gives back of one limit before it takes of another: two in opposite ways may wait in a circle, and whom
+    the database ends does it again.
+    """
     replay = _replay(user, key, digest)
     if replay is not None:
         return replay
-    try:
+
+    def make_at_once() -> Submitted:
         with transaction.atomic():
             return make(digest)
+
+    try:
+        return row_locks.again_after_conflict(make_at_once)
     except (IntegrityError, errors.WishRefused) as error:
         replay = _replay(user, key, digest)
         if replay is not None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
+from django.utils import timezone
 
-from accounts.models import Reservation, User
+from accounts.models import QuotaCounter, QuotaLimit, Reservation, User
+from accounts.quota_windows import window_of
 from chat import checkpointing, claiming, errors, generation, scheduling, settlement
 from chat.generation import Ask, Submitted
 from chat.models import Generation, Message
 from chat.outcome import Outcome
 from models_admin.engines import fleet
-from models_admin.models import Deployment, SlotLease
+from models_admin.models import Artifact, CatalogueModel, Deployment, SlotLease
+from tests.processes import until
 
 pytestmark = [pytest.mark.concurrent, pytest.mark.django_db(transaction=True)]
 THREADS = 16
@@ -106,3 +111,49 @@ def test_a_checkpoint_never_overwrites_what_is_settled(deployment: Deployment) -
 
     at_once(settle_or_checkpoint)
     assert [m.text for m in Message.objects.filter(role="assistant")] == ["whole"] * 8
+
+
+def test_a_switch_that_the_database_ends_for_another_is_done_again(deployment: Deployment) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has no deadlocks")
+    person, known = User.objects.create_user("ann"), deployment.artifact
+    other = Artifact.objects.create(model=CatalogueModel.objects.create(key="other", name="Other"), ref="other")
+    Deployment.objects.create(engine=deployment.engine, artifact=other, context_tokens=2048, slots=1)
+    fields = {"subject_kind": "everyone", "unit": "requests", "window": "month", "amount": 9}
+    for artifact in (known, other):
+        limit = QuotaLimit.objects.create(**fields, model_key=artifact.model.key)
+        start, end = window_of(limit, timezone.now())
+        QuotaCounter.objects.create(limit=limit, window_start=start, window_end=end)
+    made = generation.submit(person, Ask(key=uuid.uuid4(), text="hello", model="known"))
+    is_held, let_go = threading.Event(), threading.Event()
+
+    def hold_in_the_other_order() -> None:
+        """Somebody who takes of one limit, then gives back of the other; never the one who is sent away."""
+        with closing(connection), transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL deadlock_timeout = '1min'")
+            QuotaCounter.objects.filter(limit__model_key="other").update(debt=0)
+            is_held.set()
+            assert let_go.wait(30)
+            QuotaCounter.objects.filter(limit__model_key="known").update(debt=0)
+
+    def switch() -> Submitted:
+        with closing(connection):
+            return generation.regenerate(person, made.answer, uuid.uuid4(), model="other")
+
+    with ThreadPoolExecutor(2) as pool:
+        holding = pool.submit(hold_in_the_other_order)
+        assert is_held.wait(30)
+        switched = pool.submit(switch)
+        until(lambda: _waits_for_a_lock() == 1, "the switch waits")
+        let_go.set()
+        holding.result(60)
+        assert Generation.objects.get(pk=switched.result(60).generation).model_key == "other"
+    reserved = QuotaCounter.objects.order_by("limit__model_key").values_list("limit__model_key", "reserved")
+    assert dict(reserved) == {"known": 0, "other": 1}
+
+
+def _waits_for_a_lock() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return int(cursor.fetchone()[0])
