@@ -149,7 +149,7 @@ export class AnswerView {
     } else if (this.ticker !== undefined) {
       clearInterval(this.ticker);
       this.ticker = undefined;
-      this.thinkingMs ||= Date.now() - this.thinkingSince;
+      if (this.thinkingSince) this.thinkingMs ||= Date.now() - this.thinkingSince;
     }
   }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -160,7 +161,7 @@ def test_who_waits_reads_how_many_are_ahead_and_why(stack: Stack, visit_stack: A
     ask(first, question("say 20+5000"))
     wait_for_words(first)
     second, third = visit_stack(), visit_stack(locale="zh-CN")
-    ask(second, question("say 1+3"))
+    ask(second, question("say 20+5000"))
     expect(second.get_by_role("heading", name="Next in line")).to_be_visible()
     expect(second.get_by_text("Yours starts as soon as one is free.")).to_be_visible()
     third.get_by_role("textbox", name="消息").fill(question("say 1+3"))
@@ -168,7 +169,9 @@ def test_who_waits_reads_how_many_are_ahead_and_why(stack: Stack, visit_stack: A
     expect(third.get_by_role("heading", name="前面还有 1 个问题")).to_be_visible()
     expect(third.get_by_text("这个模型的位置都占满了，排在你前面的先开始。")).to_be_visible()
     first.get_by_role("button", name="Stop", exact=True).click()
-    wait_until_done(second)
+    wait_for_words(second)
+    expect(newest_answer(second).locator("[data-word]")).to_have_text(re.compile(r"^Thought( for \d{1,3} s)?$"))
+    second.get_by_role("button", name="Stop", exact=True).click()
     wait_until_done(third)
 
 
