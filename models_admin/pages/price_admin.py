@@ -69,7 +69,7 @@ class PriceRowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 def _has_begun(row: PriceRow | None) -> bool:
-    return row is not None and row.valid_from <= timezone.now()
+    return row is not None and not row._state.adding and row.valid_from <= timezone.now()
 
 
 def _amount(micro: int) -> str:

@@ -79,3 +79,11 @@ def test_a_price_in_use_may_end_but_not_in_the_past(admin: Client, price: PriceR
         assert answer.status_code == status
     price.refresh_from_db()
     assert price.valid_to and price.valid_to > timezone.now()
+
+
+def test_a_row_for_a_time_that_is_over_may_be_added(admin: Client, price: PriceRow) -> None:
+    over = {
+        f"valid_{end}_0": f"{timezone.now() - timedelta(days=days):%Y-%m-%d}" for end, days in (("from", 8), ("to", 7))
+    }
+    answer = admin.post(f"{PRICES}add/", form(price, **over, valid_to_1="00:00:00"))
+    assert answer.status_code == 302 and PriceRow.objects.filter(valid_to__lt=timezone.now()).exists()
