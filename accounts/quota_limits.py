@@ -1,4 +1,4 @@
-"""Setting a limit: what was used before it, in its running window, counts."""
+"""Setting a limit: what was used before it, in its running window, counts, and what is open now."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models.signals import post_delete
 from django.utils import timezone
 
-from accounts import quota_so_far
+from accounts import quota_open, quota_so_far
 from accounts.models import ApiToken, Group, QuotaCounter, QuotaLimit, User
 
 Kind = QuotaLimit.SubjectKind
@@ -31,8 +31,11 @@ def save(limit: QuotaLimit) -> None:
     limit.save()
     if before == tuple(getattr(limit, name) for name in COUNTED_BY):
         return
+    now, answers = timezone.now(), [] if limit.is_grant else quota_open.read()
     QuotaCounter.objects.filter(limit=limit).delete()
-    quota_so_far.begin_counting(limit, timezone.now())
+    counted_later = [each.generation_id for each in answers if each.is_billed_in_part]
+    quota_so_far.begin_counting(limit, now, without=counted_later)
+    quota_open.put_aside(limit, answers, now)
 
 
 def _forget(kind: str, instance: User | Group | ApiToken, **_more: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Substr
@@ -48,11 +49,17 @@ def over(limit: QuotaLimit, now: datetime | None = None) -> list[Used]:
     return sorted(found, key=lambda each: -each.used)
 
 
-def so_far(limit: QuotaLimit, now: datetime) -> list[Used]:
-    """Everybody who used something of it. Nothing where what is open now is counted: that is no use of the past."""
+def so_far(limit: QuotaLimit, now: datetime, without: Sequence[UUID] = ()) -> list[Used]:
+    """Everybody who used something of it, but for the generations `without`.
+
+    Nothing where what is open now is counted: that is no use of the past.
+    """
     if limit.unit == Unit.RUNNING or limit.is_grant:
         return []
     entries, sum_of = _entries(limit, now), SUMS[limit.unit]
+    if without:
+        entries = entries.alias(generation=Substr("key", 1, GENERATION_CHARACTERS))
+        entries = entries.exclude(generation__in=[str(each) for each in without])
     grants = _grants(limit, now)
     if not counts_each(limit) and limit.subject_kind != Kind.USER:
         used = entries.aggregate(used=sum_of)["used"] or 0
@@ -62,8 +69,11 @@ def so_far(limit: QuotaLimit, now: datetime) -> list[Used]:
     return [Used(each, by_person[each.ledger_id] or 0, limit.amount + _granted(grants, each)) for each in people]
 
 
-def begin_counting(limit: QuotaLimit, now: datetime) -> None:
-    """A limit that is set in mid-window counts what was used in it before, as it was told to whoever set it."""
+def begin_counting(limit: QuotaLimit, now: datetime, without: Sequence[UUID] = ()) -> None:
+    """A limit that is set in mid-window counts what was used in it before, as it was told to whoever set it.
+
+    `without`: generations that count at their end with all they took.
+    """
     start, end = window_of(limit, now)
     is_each = counts_each(limit)
     QuotaCounter.objects.bulk_create(
@@ -75,7 +85,7 @@ def begin_counting(limit: QuotaLimit, now: datetime) -> None:
                 window_end=end,
                 used=each.used,
             )
-            for each in so_far(limit, now)
+            for each in so_far(limit, now, without)
         ),
         ignore_conflicts=True,
     )

@@ -7,9 +7,11 @@ class ChatConfig(AppConfig):
     verbose_name = _("Chat")
 
     def ready(self) -> None:
-        """The board of hosts belongs to a lower room, which does not know what an answer is."""
-        from chat import leaving, pace
+        """The board of hosts and limits belong to lower rooms, which do not know what an answer is."""
+        from accounts import quota_open
+        from chat import in_flight, leaving, pace
         from models_admin.pages import activity
 
         activity.hand_in(pace.by_host)
+        quota_open.hand_in(in_flight.answers)
         leaving.watch()

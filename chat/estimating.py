@@ -17,6 +17,7 @@ from chat.models import Generation, LengthSeen, Segment
 from models_admin.engines import access, fleet, rates
 from models_admin.engines.rates import Rate
 from models_admin.family import prices
+from models_admin.family.prices import Cost
 from models_admin.models import Deployment, PriceRow
 
 # An answer of R1 with its thought, where none was seen yet.
@@ -72,9 +73,13 @@ def estimate(user: User, model_key: str, *, think: str, prompt_tokens: int, max_
     output = min(output, max_tokens) if max_tokens else output
     rate = rates.of_model(model_key) or NO_RATE
     found = _prices(model_key)
-    costs = [prices.cost(row, prompt_tokens=prompt_tokens, cached_tokens=0, output_tokens=output) for row in found]
-    cost = max(costs, key=lambda each: each.micro, default=prices.Cost())
-    return Estimate(prompt_tokens, output, rate, cost.micro, cost.currency, is_priced=None not in found)
+    dearest = _dearest(found, prompt_tokens, output)
+    return Estimate(prompt_tokens, output, rate, dearest.micro, dearest.currency, is_priced=None not in found)
+
+
+def cost(model_key: str, *, prompt_tokens: int, output_tokens: int) -> Cost:
+    """Of the dearest cloud that serves it; nothing where none does, or no price is known."""
+    return _dearest(_prices(model_key), prompt_tokens, output_tokens)
 
 
 def length(user_id: int, model_key: str, think: str) -> Length:
@@ -162,6 +167,13 @@ def think_of(options: dict[str, Any]) -> str:
     """Under which lengths are kept: how it shall think, or with which effort."""
     think = str(options.get("think", "auto"))
     return think if think == "off" else str(options.get("effort") or think)
+
+
+def _dearest(rows: Iterable[PriceRow | None], prompt_tokens: int, output_tokens: int) -> Cost:
+    costs = [
+        prices.cost(row, prompt_tokens=prompt_tokens, cached_tokens=0, output_tokens=output_tokens) for row in rows
+    ]
+    return max(costs, key=lambda each: each.micro, default=Cost())
 
 
 def _prices(model_key: str) -> list[PriceRow | None]:
