@@ -42,9 +42,11 @@ def conversation(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
 @never_cache
 @require_GET
 def conversations(request: HttpRequest) -> HttpResponse:
-    """The list alone."""
+    """The list, and how full the box is."""
     _use_time_zone(request)
-    return render(request, "chat/_conversations.html", {"groups": page.groups(_user(request)), "conversation": None})
+    return render(
+        request, "chat/_conversations_live.html", {"groups": page.groups(_user(request)), "conversation": None}
+    )
 
 
 @login_required

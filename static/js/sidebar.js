@@ -4,6 +4,8 @@ import { Menu } from "./menu.js";
 import { fetchPartial, post } from "./partial.js";
 import { toast } from "./toast.js";
 
+const PAUSE_MS = 60_000;
+
 export class Sidebar {
   /** @param {HTMLElement} root @param {{words: import("./i18n.js").Words, current: () => string | null}} options */
   constructor(root, { words, current }) {
@@ -16,6 +18,9 @@ export class Sidebar {
     this.isFetching = false;
     this.isStale = false;
     this.#drawer();
+    const look = async () => document.hidden || this.#glance(await fetchPartial("/conversations/"));
+    document.addEventListener("visibilitychange", look);
+    setInterval(look, PAUSE_MS);
     const account = root.querySelector(".account");
     const panel = root.querySelector("[data-account-menu]");
     if (account instanceof HTMLElement && panel instanceof HTMLElement) new Menu(account, panel);
@@ -31,9 +36,19 @@ export class Sidebar {
       const page = await fetchPartial("/conversations/");
       const fresh = page?.querySelector("[data-list]");
       if (fresh && !this.list.querySelector("input")) this.list.replaceChildren(...document.adoptNode(fresh).childNodes);
+      this.#glance(page);
       this.mark();
     }
     this.isFetching = false;
+  }
+
+  /** How full the box is, where it says something else now. @param {Document | null} page */
+  #glance(page) {
+    const shown = this.root.querySelector("[data-glance]");
+    const fresh = page?.querySelector("[data-glance]");
+    if (!fresh || !shown) return;
+    if (shown.hasAttribute("aria-current")) fresh.setAttribute("aria-current", "page");
+    if (!shown.isEqualNode(fresh)) shown.replaceWith(document.adoptNode(fresh));
   }
 
   /** Marks the open conversation and writes the live words. */

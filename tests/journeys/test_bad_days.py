@@ -164,6 +164,7 @@ def test_who_waits_reads_how_many_are_ahead_and_why(stack: Stack, visit_stack: A
     ask(second, question("say 20+5000"))
     expect(second.get_by_role("heading", name="Next in line")).to_be_visible()
     expect(second.get_by_text("Yours starts as soon as one is free.")).to_be_visible()
+    expect(second.locator("[data-glance]")).to_contain_text("1 waiting")
     third.get_by_role("textbox", name="消息").fill(question("say 1+3"))
     third.keyboard.press("Enter")
     expect(third.get_by_role("heading", name="前面还有 1 个问题")).to_be_visible()
@@ -173,6 +174,7 @@ def test_who_waits_reads_how_many_are_ahead_and_why(stack: Stack, visit_stack: A
     expect(newest_answer(second).locator("[data-word]")).to_have_text(re.compile(r"^Thought( for \d{1,3} s)?$"))
     second.get_by_role("button", name="Stop", exact=True).click()
     wait_until_done(third)
+    expect(third.locator("[data-glance]")).not_to_contain_text("排队")
 
 
 def test_a_used_up_limit_says_so_and_keeps_the_text(stack: Stack, visit_stack: Any) -> None:
