@@ -24,6 +24,9 @@ MOST_STEPS: Final = 1_000
 # A mean distance of 1 is a standard deviation of so much, for a normal distribution.
 DEVIATION: Final = 1.25
 LEAST_SPREAD: Final = 0.1
+# Of the time that an answer has run, at least so much is reckoned to be left: an engine that is slower than ever shows
+# in nothing else.
+OVERDUE: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,6 @@ def relative_spread(mean: float, distance: float) -> float:
 
 
 def left_of(service: Service, elapsed_ms: float) -> Slot:
-    """The rest of an answer that has run for so long: what went over its mean may go on for another spread."""
-    left = max(service.ms - elapsed_ms, 0.3 * service.spread_ms)
-    return Slot(left, service.spread_ms)
+    """The rest of an answer that has run for so long: the longer it is overdue, the longer it may still go on."""
+    left = max(service.ms - elapsed_ms, 0.3 * service.spread_ms, OVERDUE * elapsed_ms)
+    return Slot(left, max(service.spread_ms, left))

@@ -56,7 +56,8 @@ def test_who_waits_for_a_model_without_slots_is_told_no_time() -> None:
 
 def test_an_answer_over_its_mean_is_not_told_to_end_now() -> None:
     assert left_of(Service(1_000, 500), 400).free_ms == 600
-    assert left_of(Service(1_000, 500), 5_000).free_ms == 150
+    assert left_of(Service(1_000, 500), 1_000).free_ms == 200
+    assert left_of(Service(1_000, 500), 50_000) == Slot(10_000, 10_000), "slower than ever before"
 
 
 def test_a_busy_model_makes_way_only_after_its_time_and_only_for_who_waited_long() -> None:
