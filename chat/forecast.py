@@ -111,5 +111,5 @@ def relative_spread(mean: float, distance: float) -> float:
 
 def left_of(service: Service, elapsed_ms: float) -> Slot:
     """The rest of an answer that has run for so long: the longer it is overdue, the longer it may still go on."""
-    left = max(service.ms - elapsed_ms, 0.3 * service.spread_ms, OVERDUE * elapsed_ms)
-    return Slot(left, max(service.spread_ms, left))
+    overdue = OVERDUE * elapsed_ms
+    return Slot(max(service.ms - elapsed_ms, 0.3 * service.spread_ms, overdue), max(service.spread_ms, overdue))

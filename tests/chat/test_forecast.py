@@ -24,15 +24,15 @@ def test_without_surprises_everybody_begins_when_he_was_told(wishes: list[tuple[
     assert len(line) == len(wishes), "the line itself was left as it is"
 
     free, now, ahead = slots, 0.0, 0
-    ends: list[tuple[float, str]] = []
+    ends: list[tuple[float, int, str]] = []  # two that end at once do so in the order in which they began
     while len(line) or ends:
         while free and (entry := line.pick("32b")):
             line.take(entry.key)
             found = told[entry.key]
             assert (found.ahead, found.low_ms, found.high_ms) == (ahead, now, now)
-            heapq.heappush(ends, (now + entry.cost, entry.key))
+            heapq.heappush(ends, (now + entry.cost, ahead, entry.key))
             free, ahead = free - 1, ahead + 1
-        now, key = heapq.heappop(ends)
+        now, _order, key = heapq.heappop(ends)
         line.finish(key, line.charged(key))
         free += 1
 
