@@ -76,6 +76,9 @@ def _last_words(row: Generation) -> Outcome:
     if kept and _length(before) + _length(kept[0]) >= _length(said):
         said, last_seq = _behind(before, kept[0], said), kept[1]
     taken = billing.taken(row.pk)
+    thinking_tokens = max(0, said.thinking_tokens - taken.thinking_tokens)
+    answer_tokens = max(0, said.answer_tokens - taken.answer_tokens)
+    has_token = thinking_tokens + answer_tokens > 0
     prefill_ms, decode_ms = _times(row)
     return Outcome(
         state=State.FAILED,
@@ -83,9 +86,9 @@ def _last_words(row: Generation) -> Outcome:
         thinking=said.thinking,
         text=said.answer,
         last_seq=last_seq,
-        prompt_tokens=_prompt_estimate(row) if row.first_token_at or said.thinking or said.answer else 0,
-        thinking_tokens=max(0, said.thinking_tokens - taken.thinking_tokens),
-        answer_tokens=max(0, said.answer_tokens - taken.answer_tokens),
+        prompt_tokens=_prompt_estimate(row) if has_token else 0,
+        thinking_tokens=thinking_tokens,
+        answer_tokens=answer_tokens,
         prefill_ms=prefill_ms,
         decode_ms=decode_ms,
     )
