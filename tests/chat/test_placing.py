@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat import claiming, generation, scheduling, settlement
 from chat.generation import Ask, Submitted
+from chat.line_memory import LineMemory
 from chat.models import Conversation, Generation
 from chat.outcome import Outcome
 from models_admin.engines import circuit, fleet
@@ -136,3 +137,18 @@ def test_the_only_replica_is_never_taken_out(deployment: Deployment, ask: Make) 
     made = [generation.submit(person, ask()) for person in people(2)]
     scheduling.release_what_can_run()
     assert where(*made) == [deployment.pk] * 2
+
+
+def test_who_waits_for_a_replica_at_home_keeps_his_place_while_a_cloud_is_free(
+    person: User, deployment: Deployment, second: Deployment, ask: Make
+) -> None:
+    Deployment.objects.update(slots=1)
+    memory = LineMemory()
+    for _ in range(3):
+        made = generation.submit(person, ask())
+    scheduling.release_what_can_run(memory)
+    Engine.objects.filter(pk=second.engine_id).update(is_cloud=True)
+    SlotLease.objects.filter(deployment=second).delete()
+    scheduling.release_what_can_run(memory)
+    assert where(made) == [None]
+    assert str(made.generation) in scheduling.places_and_newcomers(memory), "he is told his place, turn after turn"
