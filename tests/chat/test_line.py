@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from chat.line import BACKGROUND, IDLE, INTERACTIVE, SCRIPT, SHARES, Entry, Line
+from tests.chat.plain_line import PlainLine
 
 CAP = 2
 FLOWS, MODELS = st.integers(1, 4), st.sampled_from(["32b", "70b"])
@@ -18,130 +19,79 @@ WEIGHTS = {1: 100, 2: 100, 3: 50, 4: 200}
 
 
 class LineMachine(RuleBasedStateMachine):
-    """Tags are reckoned here a second time, the plainest way."""
+    """The line beside the plain one."""
 
     def __init__(self) -> None:
         super().__init__()
         self.line = Line(running_per_flow=CAP)
-        self.served = {"32b", "70b"}
-        self.line.serve(self.served)
-        self.waiting: list[Entry] = []
-        self.held: dict[str, tuple[Entry, int]] = {}
-        self.tags: dict[int, float] = dict.fromkeys(WEIGHTS, 0.0)
-        self.class_tags: dict[str, float] = dict.fromkeys(SHARES, 0.0)
-        self.clock = self.class_clock = 0.0
+        self.plain = PlainLine(cap=CAP, served={"32b", "70b"})
+        self.line.serve(self.plain.served)
         self.count = 0
-        self.actual = 0
 
     @rule(flow=FLOWS, model=MODELS, class_=CLASSES, cost=COSTS, twice=st.booleans())
     def enqueue(self, flow: int, model: str, class_: str, cost: int, twice: bool) -> None:
         self.count += 1
         entry = Entry(f"{self.count:04}", flow, model, class_, cost, WEIGHTS[flow], self.count)
-        self.lift(flow, class_)
+        self.plain.enqueue(entry)
         for _ in range(1 + twice):
             self.line.enqueue(entry)
-        self.waiting.append(entry)
 
     @rule(model=MODELS)
     def release(self, model: str) -> None:
-        entry, expected = self.line.pick(model), self.next(model)
-        assert entry == expected, "the least tag of the least class, first in first out inside a flow; None for nobody"
-        if entry is None:
-            return
-        if entry.class_ != IDLE:
-            self.clock = max(self.clock, self.tags[entry.flow])
-        if entry.class_ in SHARES:
-            self.class_clock = max(self.class_clock, self.class_tags[entry.class_])
-        self.line.take(entry.key)
-        self.waiting.remove(entry)
-        self.charge_to(entry, entry.cost)
-        self.held[entry.key] = entry, entry.cost
+        entry = self.line.pick(model)
+        assert entry == self.plain.next(model)
+        if entry is not None:
+            self.line.take(entry.key)
+            self.plain.take(entry)
 
     @rule(data=st.data(), so_far=COSTS)
     def tokens_come(self, data: st.DataObject, so_far: int) -> None:
-        if self.held:
-            key = data.draw(st.sampled_from(sorted(self.held)))
-            entry, charged = self.held[key]
+        if self.plain.held:
+            key = data.draw(st.sampled_from(sorted(self.plain.held)))
             self.line.charge(key, so_far)
-            self.charge_to(entry, max(0, so_far - charged))
-            self.held[key] = entry, max(charged, so_far)
+            self.plain.charge(key, so_far)
 
     @rule(data=st.data(), actual=COSTS)
     def finish(self, data: st.DataObject, actual: int) -> None:
-        if self.held:
-            key = data.draw(st.sampled_from(sorted(self.held)))
-            entry, charged = self.held.pop(key)
+        if self.plain.held:
+            key = data.draw(st.sampled_from(sorted(self.plain.held)))
             self.line.finish(key, actual)
             self.line.finish(key, actual)
-            self.charge_to(entry, actual - charged)
-            self.actual += actual
+            self.plain.finish(key, actual)
 
     @rule(data=st.data())
     def give_back(self, data: st.DataObject) -> None:
-        if self.held:
-            key = data.draw(st.sampled_from(sorted(self.held)))
-            entry, charged = self.held.pop(key)
-            self.charge_to(entry, -charged)
-            self.lift(entry.flow, entry.class_)
+        if self.plain.held:
+            key = data.draw(st.sampled_from(sorted(self.plain.held)))
             self.line.give_back(key)
-            self.waiting.append(entry)
+            self.plain.give_back(key)
 
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        if self.waiting:
-            entry = data.draw(st.sampled_from(self.waiting))
+        if self.plain.waiting:
+            entry = data.draw(st.sampled_from(self.plain.waiting))
             self.line.withdraw(entry.key)
-            self.waiting.remove(entry)
+            self.plain.withdraw(entry)
 
     @rule()
     def another_leader(self) -> None:
         """What the next leader makes of the database and of what this one saved puts everybody in the same order."""
         line = Line(running_per_flow=CAP)
-        held = [entry for entry, _ in self.held.values()]
-        assert line.rebuild(json.loads(json.dumps(self.line.save())), held, self.waiting) == {}
+        self.plain.line_up_again()
+        held = [entry for entry, _ in self.plain.held.values()]
+        assert line.rebuild(json.loads(json.dumps(self.line.save())), held, self.plain.waiting) == {}
         self.line = line
 
     @rule(models=st.sets(MODELS))
     def models_come_and_go(self, models: set[str]) -> None:
-        """Who only waited for a model that had no slots was idle until now."""
         self.line.serve(models)
-        for entry in [each for each in self.waiting if each.model in models - self.served]:
-            self.lift(entry.flow, entry.class_)
-        self.served = models
-
-    def lift(self, flow: int, class_: str) -> None:
-        at_work = [e for e in self.waiting if e.model in self.served] + [held for held, _ in self.held.values()]
-        if not any(each.flow == flow for each in at_work):
-            self.tags[flow] = max(self.tags[flow], self.clock)
-        if class_ in SHARES and not any(each.class_ == class_ for each in at_work):
-            self.class_tags[class_] = max(self.class_tags[class_], self.class_clock)
-
-    def charge_to(self, entry: Entry, amount: int) -> None:
-        self.tags[entry.flow] += amount * 100 / entry.weight
-        if entry.class_ in SHARES:
-            self.class_tags[entry.class_] += amount / SHARES[entry.class_]
-
-    def next(self, model: str) -> Entry | None:
-        fits = [e for e in self.waiting if e.model == model and self.running(e.flow, e.class_) < CAP]
-        shared = [e for e in fits if e.class_ in SHARES]
-        if any(e.class_ in SHARES for e in self.waiting):
-            fits = shared
-        if not fits:
-            return None
-        order = list(SHARES)
-        least = min(
-            fits, key=lambda e: (self.class_tags.get(e.class_, 0), order.index(e.class_) if e.class_ in order else 9)
-        ).class_
-        return min((e for e in fits if e.class_ == least), key=lambda e: (self.tags[e.flow], e.seq, e.key))
-
-    def running(self, flow: int, class_: str) -> int:
-        return sum(entry.flow == flow and entry.class_ == class_ for entry, _ in self.held.values())
+        self.plain.serve(models)
 
     @invariant()
     def everybody_is_in_one_place(self) -> None:
-        assert {entry.key for entry in self.line} == {entry.key for entry in self.waiting}
-        assert self.line.held == set(self.held)
-        assert set(self.line.models) == {entry.model for entry in self.waiting}
+        assert {entry.key for entry in self.line} == {entry.key for entry in self.plain.waiting}
+        assert self.line.held == set(self.plain.held)
+        assert self.line.models == self.plain.models
 
     @invariant()
     def a_copy_runs_forward_alone(self) -> None:
@@ -152,8 +102,10 @@ class LineMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_charged_adds_up(self) -> None:
-        assert self.line.clock == self.clock, "the clock never falls and is nobody's but who was released"
-        assert {key: self.line.charged(key) for key in self.held} == {key: each[1] for key, each in self.held.items()}
+        assert self.line.clock == self.plain.clock, "the clock never falls and is nobody's but who was released"
+        assert {key: self.line.charged(key) for key in self.line.held} == {
+            key: charged for key, (_entry, charged) in self.plain.held.items()
+        }
 
 
 TestLine = LineMachine.TestCase
