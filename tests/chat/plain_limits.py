@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
+OPEN_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,16 @@ class Takes:
 
     def of(self, unit: str) -> int:
         return int(getattr(self, unit))
+
+
+@dataclass(frozen=True)
+class Open:
+    """A wish that has not ended, of a person and for a model."""
+
+    wish: str
+    person: int
+    model: str
+    takes: Takes
 
 
 @dataclass
@@ -47,12 +58,13 @@ class Limit:
 
 @dataclass
 class Counted:
-    """One window of one limit. `debt` and `allowed` are as when somebody last asked in it."""
+    """One window of one limit. `debt` and `allowed` are as when somebody last asked in it; `since`: put aside then."""
 
     before_it: int = 0  # used already when the limit was set
     debt: int = 0
     allowed: int | None = None
     put_aside: dict[str, int] = field(default_factory=dict)
+    since: dict[str, datetime] = field(default_factory=dict)
     booked: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -70,12 +82,16 @@ class PlainLimits:
     def __init__(self) -> None:
         self.limits: dict[int, Limit] = {}
         self.windows: dict[tuple[int, datetime], Counted] = {}
-        self.unlimited: set[str] = set()
+        self.unlimited: dict[str, datetime] = {}
 
-    def set(self, key: int, limit: Limit, now: datetime, used: int) -> None:
+    def set(self, key: int, limit: Limit, now: datetime, used: int, still_open: Sequence[Open]) -> None:
+        """`used` by what has ended. What is open counts as if it had been asked now, however little is left."""
         self.limits[key] = limit
         if used and limit.unit != "running":
             self.windows[key, limit.start(now)] = Counted(before_it=used)
+        for each in still_open:
+            if limit.binds(each.person, each.model):
+                self._put_aside(key, limit, each.wish, each.takes, now)
 
     def drop(self, key: int) -> None:
         del self.limits[key]
@@ -85,32 +101,40 @@ class PlainLimits:
         """False, and nothing has changed but that the windows were opened, where any of them has no room."""
         bound = [(key, limit) for key, limit in self.limits.items() if limit.binds(person, model)]
         if not bound:
-            self.unlimited.add(wish)
+            self.unlimited[wish] = now
         debts = {key: self._debt(key, limit, now) for key, limit in bound}
         for key, limit in bound:
             counted = self.windows.get((key, limit.start(now)), Counted())
             if counted.used + counted.reserved + debts[key] + amounts.of(limit.unit) > limit.amount:
                 return False
         for key, limit in bound:
-            counted = self.windows.setdefault((key, limit.start(now)), Counted())
-            counted.put_aside[wish] = amounts.of(limit.unit)
+            counted = self._put_aside(key, limit, wish, amounts, now)
             counted.debt, counted.allowed = debts[key], max(counted.allowed or 0, limit.amount)
-            counted.booked[wish] = 0
         return True
 
     def book(self, wish: str, amounts: Takes) -> None:
+        self.unlimited.pop(wish, None)
         for key, counted in self._of(wish):
             counted.put_aside.pop(wish, None)
             counted.booked[wish] = 0 if self.limits[key].unit == "running" else amounts.of(self.limits[key].unit)
 
-    def expire(self, wishes: Iterable[str]) -> None:
-        for wish in wishes:
-            for _key, counted in self._of(wish):
-                counted.put_aside.pop(wish, None)
+    def expire(self, now: datetime) -> None:
+        """With the first of it that is late all that is put aside for a wish is given back."""
+        since = list(self.unlimited.items())
+        since += [(wish, counted.since[wish]) for counted in self.windows.values() for wish in counted.put_aside]
+        for late in {wish for wish, at in since if at + OPEN_FOR < now}:
+            self.unlimited.pop(late, None)
+            for counted in self.windows.values():
+                counted.put_aside.pop(late, None)
 
-    def is_written_down(self, wish: str) -> bool:
-        """A reservation goes with its limit; where none applied it stands by itself."""
-        return wish in self.unlimited or any(True for _ in self._of(wish))
+    def holds(self, wish: str) -> bool:
+        """Something is put aside for it. That goes with its limit; where none applied it stands by itself."""
+        return wish in self.unlimited or any(wish in counted.put_aside for _key, counted in self._of(wish))
+
+    def _put_aside(self, key: int, limit: Limit, wish: str, takes: Takes, now: datetime) -> Counted:
+        counted = self.windows.setdefault((key, limit.start(now)), Counted())
+        counted.put_aside[wish], counted.since[wish], counted.booked[wish] = takes.of(limit.unit), now, 0
+        return counted
 
     def _of(self, wish: str) -> Iterator[tuple[int, Counted]]:
         return ((key, counted) for (key, _start), counted in self.windows.items() if wish in counted.booked)

@@ -38,13 +38,13 @@ from chat.models import Generation
 from chat.outcome import Outcome
 from models_admin.engines import fleet
 from models_admin.models import Artifact, CatalogueModel, Deployment, Engine, RateCard, SlotLease, Worker
-from tests.chat.plain_limits import Limit, PlainLimits, Takes
+from tests.chat.plain_limits import Limit, Open, PlainLimits, Takes
 from tests.chat.plain_line import PlainLine
 
 CAP, ATTEMPTS = 2, 3
+LIVE = ("waiting", "released", "running")
 SLOTS = {"a": 1, "b": 2}
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
-OPEN_FOR = timedelta(hours=24)
 MOVES = {"a second": 1, "an hour": 3_600, "a day": 86_400, "two days": 172_800, "an hour back": -3_600}
 ENDS = ("done", "failed", "stopped")
 FATES = ("writes", "writes", "breaks off", "not taken", "nothing", *ENDS)
@@ -61,7 +61,7 @@ class Wish:
     key: uuid.UUID
     person: int
     entry: Entry
-    put_aside_at: datetime
+    takes: Takes
     text: str
     state: str = "waiting"
     attempt: int = 0
@@ -73,7 +73,6 @@ class Wish:
     rate: tuple[int, int] = (0, 0)
     worker: int = 0
     wants_stop: bool = False
-    is_put_aside: bool = True
 
     @property
     def new(self) -> int:
@@ -116,7 +115,7 @@ class Sharing(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When all has ended nothing is held, put aside or charged that was not used."""
         try:
-            for wish in self._in("waiting", "released", "running"):
+            for wish in self._in(*LIVE):
                 self._stop(wish)
             for wish in self._in("running"):
                 self._settle(wish, "stopped")
@@ -163,7 +162,7 @@ class Sharing(RuleBasedStateMachine):
         entry = Entry(
             str(made.generation), self.people[person].pk, model, class_, max(1, estimate), 100 + 100 * person, seq
         )
-        self.wishes[made.generation] = Wish(key, person, entry, self.now, text)
+        self.wishes[made.generation] = Wish(key, person, entry, takes, text)
 
     @rule(data=st.data(), worker=st.sampled_from([0, 1, 1, None]))
     def the_box_works(self, data: st.DataObject, worker: int | None) -> None:
@@ -201,10 +200,10 @@ class Sharing(RuleBasedStateMachine):
             elif fate == "writes":
                 self._write(wish, data.draw(tokens), data.draw(tokens))
 
-    @precondition(lambda self: self._in("waiting", "released", "running"))
+    @precondition(lambda self: self._in(*LIVE))
     @rule(data=st.data())
     def stop(self, data: st.DataObject) -> None:
-        self._stop(data.draw(st.sampled_from(self._in("waiting", "released", "running"))))
+        self._stop(data.draw(st.sampled_from(self._in(*LIVE))))
 
     @rule(worker=st.integers(0, 1))
     def a_runner_dies(self, worker: int) -> None:
@@ -228,10 +227,7 @@ class Sharing(RuleBasedStateMachine):
         for number, pk in enumerate(self.workers):
             if pk in self.dead:
                 self.workers[number] = fleet.register_worker(f"{number} again").pk
-        late = [wish for wish in self.wishes.values() if wish.is_put_aside and wish.put_aside_at + OPEN_FOR < self.now]
-        for wish in late:
-            wish.is_put_aside = False
-        self.limits.expire([str(wish.key) for wish in late])
+        self.limits.expire(self.now)
         assert self._rolled_up() == self._in_ledger()
 
     @rule(move=st.sampled_from(sorted(MOVES)))
@@ -241,7 +237,7 @@ class Sharing(RuleBasedStateMachine):
     @rule(unit=st.sampled_from(sorted(AMOUNTS)), window=st.sampled_from(["hour", "day"]), person=people,
           is_shared=st.booleans(), model=st.sampled_from(["", "a"]), part=st.sampled_from([0.2, 1.0, 1.0]))  # fmt: skip
     def a_limit_is_set(self, unit: str, window: str, person: int, is_shared: bool, model: str, part: float) -> None:
-        """It counts what the ledger says was used in its running window."""
+        """It counts what the ledger says was used in its running window, and what is open."""
         if len(self.limits.limits) >= 3:
             return
         who = None if is_shared else self.people[person].pk
@@ -252,7 +248,8 @@ class Sharing(RuleBasedStateMachine):
         )  # fmt: skip
         with self._clock():
             quota_limits.save(row)
-        self.limits.set(row.pk, limit, self.now, self._used_so_far(limit))
+        still_open = [Open(str(wish.key), wish.entry.flow, wish.entry.model, wish.takes) for wish in self._in(*LIVE)]
+        self.limits.set(row.pk, limit, self.now, self._used_so_far(limit), still_open)
 
     @precondition(lambda self: self.limits.limits)
     @rule(data=st.data(), part=st.sampled_from([0.2, 1.0, None]))
@@ -289,9 +286,7 @@ class Sharing(RuleBasedStateMachine):
             if counted.used or counted.reserved
         }
         still_open = set(Reservation.objects.filter(state="open").values_list("generation_id", flat=True))
-        assert still_open == {
-            key for key, wish in self.wishes.items() if wish.is_put_aside and self.limits.is_written_down(str(wish.key))
-        }
+        assert still_open == {key for key, wish in self.wishes.items() if self.limits.holds(str(wish.key))}
 
     @invariant()
     def the_ledger_says_the_same(self) -> None:
@@ -417,7 +412,6 @@ class Sharing(RuleBasedStateMachine):
         wish.booked, wish.parts = wish.written, wish.parts + 1
 
     def _close(self, wish: Wish) -> None:
-        wish.is_put_aside = False
         self.limits.book(str(wish.key), Takes(wish.booked_gpu_ms, sum(wish.booked), requests=int(wish.parts > 0)))
 
     def _outcome(self, wish: Wish, state: str, reason: str) -> Outcome:
@@ -438,12 +432,15 @@ class Sharing(RuleBasedStateMachine):
         )  # fmt: skip
 
     def _used_so_far(self, limit: Limit) -> int:
+        """By what has ended: what is open counts with all it took at its end."""
         start = limit.start(self.now)
         end = start + timedelta(hours=1 if limit.window == "hour" else 24)
         mine = [
             each
             for each in self.ledger
-            if start <= each.at < end and limit.binds(self.people[each.wish.person].pk, each.wish.entry.model)
+            if each.wish.state not in LIVE
+            and start <= each.at < end
+            and limit.binds(self.people[each.wish.person].pk, each.wish.entry.model)
         ]
         if limit.unit == "requests":
             return len({each.wish.entry.key for each in mine})
