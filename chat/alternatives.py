@@ -1,8 +1,9 @@
-"""Other models for a question that waits: warm ones that would begin sooner, each with its own wait and cost."""
+"""What somebody may do about a question that waits: keep waiting, or a warm model that would begin sooner."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,29 +12,50 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from chat import bells, estimating, history, picker, places
 from chat.models import Generation
+from chat.picker import Model
 
 MOST: Final = 3
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """`wait` and `cost` in words."""
+    """Another model; `wait` and `cost` in words."""
 
     key: str
     name: str
     wait: str
     cost: str
+    is_cloud: bool
 
 
-def alternatives(user: User, generation_id: str) -> list[Alternative]:
-    """Soonest first; none where it does not wait, or is not this person's."""
+@dataclass(frozen=True)
+class Choices:
+    """The model that is waited for, as the picker names it, what it takes in words, and `others`, soonest first."""
+
+    name: str
+    look: str
+    cost: str
+    others: Sequence[Alternative]
+
+
+def choices(user: User, generation_id: str) -> Choices | None:
+    """None where there is nothing to choose: it does not wait, is not this person's, or nothing is sooner."""
     row = _waiting(user, generation_id)
     if row is None:
-        return []
+        return None
+    models = picker.models(user)
+    own = next((model for model in models if model.key == row.model_key), None)
+    others = _sooner(user, row, models)
+    if own is None or not others:
+        return None
+    return Choices(own.name, own.look, picker.gpu_seconds(row.estimate_gpu_ms), others)
+
+
+def _sooner(user: User, row: Generation, models: Sequence[Model]) -> list[Alternative]:
     own = bells.seconds_until(places.place_of(row).high)
     told = places.told_places()
     found: list[tuple[int, Alternative]] = []
-    for model in picker.models(user):
+    for model in models:
         if model.look != "warm" or not model.may_ask or model.key == row.model_key:
             continue
         there = told.get(places.for_newcomer(model.key))
@@ -41,7 +63,8 @@ def alternatives(user: User, generation_id: str) -> list[Alternative]:
         if high is None:  # not known: nothing is promised
             continue
         if own is None or high < own:
-            found.append((high, Alternative(model.key, model.name, _wait(high), _cost(user, model.key, row))))
+            cost = _cost(user, model.key, row)
+            found.append((high, Alternative(model.key, model.name, _wait(high), cost, model.is_cloud)))
     return [each for _high, each in sorted(found, key=lambda pair: pair[0])[:MOST]]
 
 

@@ -218,7 +218,7 @@ class _Words:
             case Verdict.HOST_GONE:
                 return filled(_("It is on %(host)s, which is silent."), where)
             case Verdict.FAILED | Verdict.QUARANTINED if outlook.is_loadable(row):
-                return sentences(_("It did not get ready on %(host)s.") % where, warm_words.reason(row))
+                return sentences(filled(_("It did not get ready on %(host)s."), where), warm_words.reason(row))
         return filled(_("Its engine on %(host)s does not answer."), where)
 
     def _waiting(self, key: str) -> str:
@@ -236,7 +236,7 @@ class _Words:
         if found.pinned_until:
             about["time"] = moment(found.pinned_until)
             return _("Pinned until %(time)s: %(models)s would have to go.") % about
-        return _("%(models)s would have to go, and is pinned on %(host)s.") % about
+        return filled(_("%(models)s would have to go, and is pinned on %(host)s."), about)
 
     def _unloads(self, rows: Sequence[Deployment]) -> str:
         """Whom it costs: counted are people of today, the reader's own day."""
@@ -299,13 +299,13 @@ def _loading(row: Deployment, where: dict[str, str]) -> str:
         return filled(_("Loading on %(host)s, which makes room for it."), where)
     if row.progress is None:
         return filled(_("Loading on %(host)s."), where)
-    return _("Loading on %(host)s, %(percent)d %%.") % {**where, "percent": row.progress}
+    return filled(_("Loading on %(host)s, %(percent)d %%."), {**where, "percent": row.progress})
 
 
 def _too_big(found: Outlook, where: dict[str, str]) -> str:
     if found.needs_bytes is None:
         return filled(_("Does not fit on %(host)s."), where)
-    return _("Needs %(size)s, more than %(host)s has.") % {**where, "size": gibibytes(found.needs_bytes)}
+    return filled(_("Needs %(size)s, more than %(host)s has."), {**where, "size": gibibytes(found.needs_bytes)})
 
 
 def _of_cloud(key: str, rows: Sequence[Deployment]) -> Model:

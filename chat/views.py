@@ -75,9 +75,9 @@ def choices(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def others(request: HttpRequest) -> HttpResponse:
-    """Warm models that would answer earlier than the one that `?generation=ID` waits for."""
-    found = alternatives.alternatives(_user(request), request.GET.get("generation", ""))
-    return render(request, "chat/_others.html", {"others": found})
+    """To keep waiting for the model that `?generation=ID` waits for, or to ask a warm one that would answer earlier."""
+    found = alternatives.choices(_user(request), request.GET.get("generation", ""))
+    return render(request, "chat/_others.html", {"choices": found})
 
 
 @login_required

@@ -29,6 +29,7 @@ from tests.scripted_wire import (
     Request,
     error_body,
     event,
+    has_closed_thought,
     head,
     overflow_body,
     prompt_tokens,
@@ -156,6 +157,8 @@ class Answer:
     ) -> None:
         self.engine, self.connection, self.body, self.number = engine, connection, body, number
         self.script = script = scripted_text.read(text)
+        if has_closed_thought(body):
+            script.thinking = []
         self.pace = script.options.get("pace", 0.0 if "big" in script.options else engine.options.pace)
         self.slot = -1
         self.sent = 0

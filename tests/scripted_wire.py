@@ -142,7 +142,8 @@ def template(body: dict[str, Any]) -> str:
 def question_and_given(body: dict[str, Any]) -> tuple[str, str | None]:
     """The user's last message; and of a raw completion what the answer holds already."""
     if "prompt" not in body:
-        return str(body["messages"][-1]["content"]), None
+        asked = [message for message in body["messages"] if message.get("role") != "assistant"]
+        return str((asked or body["messages"])[-1]["content"]), None
     chat, _, given = str(body["prompt"]).rpartition("[[answer]]<think>\n")
     return chat.rpartition("[[user]]")[2], given
 
@@ -155,3 +156,9 @@ def overflow_body(kind: str, asked: int, limit: int) -> object:
         return {"error": {**body, "n_prompt_tokens": asked, "n_ctx": limit}}
     message = f"This model's maximum context length is {limit} tokens. However, your request has {asked} input tokens."
     return error_body(400, message, "BadRequestError")
+
+
+def has_closed_thought(body: dict[str, Any]) -> bool:
+    """Whether the answer was begun with a thought that holds nothing: there is none to write."""
+    messages = body.get("messages") or [{}]
+    return messages[-1].get("role") == "assistant" and "reasoning_content" in messages[-1]

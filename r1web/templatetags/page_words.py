@@ -98,6 +98,7 @@ def _counts() -> dict[str, Any]:
         "next": _("Next in line"),
         "ready_in": _("ready in about {n} s, by its last load"),
         **_starts(),
+        **_line(),
         "ends_at": _("If nothing changes, it stops waiting at {time}; the question stays here."),
     }
 
@@ -112,6 +113,25 @@ def _starts() -> dict[str, str]:
         "starts.within_minutes": _("starts within {n} min"),
         "starts.in_minutes": _("starts in about {n} min"),
         "starts.between_minutes": _("starts in about {low}–{n} min"),
+        "wait.any_moment": _("any moment"),
+        "wait.within_seconds": _("within {n} s"),
+        "wait.in_seconds": _("about {n} s"),
+        "wait.between_seconds": _("{low}–{n} s"),
+        "wait.within_minutes": _("within {n} min"),
+        "wait.in_minutes": _("about {n} min"),
+        "wait.between_minutes": _("{low}–{n} min"),
+    }
+
+
+def _line() -> dict[str, str]:
+    """The places of the line, as they stand beside their dots."""
+    return {
+        "line.name": _("The line"),
+        "line.next": _("next"),
+        "line.second": _("2nd"),
+        "line.third": _("3rd"),
+        "line.more": _("{n} more"),
+        "line.you": _("you"),
     }
 
 

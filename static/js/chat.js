@@ -61,6 +61,8 @@ class Chat {
     this.isUnwanted = false;
     /** Kind of state that the list shows for this conversation. */
     this.listed = "";
+    /** Code of the reason why this conversation's answer waits. */
+    this.awaited = "";
     this.#menus();
     this.thread.adopt();
     this.#offerQueued();
@@ -90,7 +92,7 @@ class Chat {
     if (model) this.composer.picker.chooseKey(model);
     const frame = regenerate(message, key, model);
     this.asked.set(key, { text: "", id: frame.id });
-    this.thread.showRegenerating(key, message);
+    this.thread.showRegenerating(key, message, model && { key: model, name: this.composer.picker.nameOf(model) });
     this.#busy();
     this.socket.wish(frame);
   }
@@ -239,7 +241,16 @@ class Chat {
   #grew(answer, frame) {
     this.thread.changed(answer);
     this.#showInList(answer);
+    this.#isOtherwiseAwaited(answer);
     if (frame.type !== "d") this.#busy();
+  }
+
+  /** What is done for a model has changed: its note under the field says the same. @param {import("./answer.js").Answer} answer */
+  #isOtherwiseAwaited({ waiting }) {
+    const code = waiting?.reason?.code ?? "";
+    if (code === this.awaited) return;
+    this.awaited = code;
+    this.composer.picker.refresh();
   }
 
   /** @param {import("./answer.js").Answer} answer */

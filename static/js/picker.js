@@ -36,6 +36,11 @@ export class Picker {
     return row !== undefined;
   }
 
+  /** @param {string} key */
+  nameOf(key) {
+    return this.rows.find((each) => each.dataset.model === key)?.dataset.name ?? key;
+  }
+
   open() {
     if (!this.panel) return;
     this.panel.hidden = false;

@@ -13,7 +13,7 @@ export class Thread {
   /**
    * @param {HTMLElement} root
    * @param {{words: import("./i18n.js").Words, following: import("./following.js").Following,
-   *   onRegenerate: (message: string) => void, onContinue: (message: string) => void, onAnswerNow: (answer: Answer) => void,
+   *   onRegenerate: (message: string, model?: string) => void, onContinue: (message: string) => void, onAnswerNow: (answer: Answer) => void,
    *   onStop: () => void, modelName: () => string, modelKey: () => string, onChange: () => void}} options
    */
   constructor(root, { words, following, onRegenerate, onContinue, onAnswerNow, onStop, modelName, modelKey, onChange }) {
@@ -66,11 +66,15 @@ export class Thread {
     this.stick();
   }
 
-  /** A newer version of the last answer is wanted. @param {string} key @param {string} message */
-  showRegenerating(key, message) {
-    const old = this.root.querySelector(`[data-message="${CSS.escape(message)}"]`);
+  /**
+   * A newer version of an answer is wanted, by its own model again where no other is named.
+   * @param {string} key @param {string} message @param {{key: string, name: string} | ""} model
+   */
+  showRegenerating(key, message, model) {
+    const old = /** @type {HTMLElement | null} */ (this.root.querySelector(`[data-message="${CSS.escape(message)}"]`));
     for (let after = old?.nextElementSibling; after; after = old?.nextElementSibling) after.remove();
-    const blank = this.#blank(key);
+    const own = old ? { key: old.dataset.model ?? "", name: old.getAttribute("aria-label") ?? "" } : undefined;
+    const blank = this.#blank(key, model || own);
     blank.dataset.isNewVersion = "1";
     if (old) old.replaceWith(blank);
     else this.root.append(blank);
@@ -137,15 +141,15 @@ export class Thread {
     this.newest.hidden = this.isSticking || isEmpty;
   }
 
-  /** @param {string} key @returns {HTMLElement} an answer of which nothing is known yet */
-  #blank(key) {
+  /** @param {string} key @param {{key: string, name: string}} [model] @returns {HTMLElement} an answer of which nothing is known yet */
+  #blank(key, model = { key: this.modelKey(), name: this.modelName() }) {
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById("answer-template"));
     const copy = /** @type {DocumentFragment} */ (template.content.cloneNode(true));
     const article = /** @type {HTMLElement} */ (copy.querySelector("article"));
     article.dataset.key = key;
-    article.dataset.model = this.modelKey();
-    article.setAttribute("aria-label", this.modelName());
-    /** @type {HTMLElement} */ (article.querySelector(".message__meta span")).textContent = this.modelName();
+    article.dataset.model = model.key;
+    article.setAttribute("aria-label", model.name);
+    /** @type {HTMLElement} */ (article.querySelector(".message__meta span")).textContent = model.name;
     const line = element("p", "stage muted");
     line.append(element("span", "dot dot--running"), element("span", ""));
     /** @type {Element} */ (line.lastElementChild).textContent = this.words.say("sending");

@@ -20,13 +20,40 @@ export function drawWaiting(into, words, waiting) {
   const card = into.querySelector(".waiting") ?? build(into, words);
   for (const part of /** @type {const} */ (["place", "time", "why"])) {
     const line = /** @type {HTMLElement} */ (card.querySelector(`.waiting__${part}`));
-    write(line, said[part]);
+    if (part === "time" && said.wait) writeStrong(line, said.time, said.wait);
+    else write(line, said[part]);
     line.hidden = said[part] === "";
   }
   drawBar(/** @type {HTMLProgressElement} */ (card.querySelector("progress")), said.percent, said.why);
+  const ready = /** @type {HTMLElement} */ (card.querySelector(".waiting__bar-label"));
+  write(ready, said.ready);
+  ready.hidden = said.ready === "" || said.percent === null;
+  drawLine(/** @type {HTMLElement} */ (card.querySelector(".line")), said.line);
   drawBell(/** @type {HTMLElement} */ (card.querySelector(".waiting__foot")), words, said.bell);
   drawPulls(/** @type {HTMLElement} */ (card.querySelector(".waiting__foot")), words, said.pulls);
-  offerOthers(/** @type {HTMLElement} */ (card.querySelector(".waiting__others")), waiting);
+  const others = /** @type {HTMLElement} */ (card.querySelector(".waiting__others"));
+  others.dataset.wait = said.wait;
+  tellWait(others, others);
+  offerOthers(others, waiting);
+}
+
+/** The places from the first to one's own: as many dots as there are. @param {HTMLElement} line @param {string[]} places */
+function drawLine(line, places) {
+  line.hidden = places.length === 0;
+  if ([...line.children].map((each) => each.textContent).join() === places.join()) return;
+  line.replaceChildren(...places.map((text, at) => {
+    const isYou = at === places.length - 1;
+    const place = element("li", `line__place ${isYou ? "line__place--you" : at === 0 ? "line__place--next" : ""}`);
+    if (isYou) place.setAttribute("aria-current", "true");
+    place.append(element("span", "line__dot"), text);
+    return place;
+  }));
+}
+
+/** What waiting on would take. @param {HTMLElement} others @param {Element} choices */
+function tellWait(others, choices) {
+  const own = choices.querySelector(".choice__time[data-wait]");
+  if (own) write(own, others.dataset.wait ?? "");
 }
 
 /** Ways to an earlier answer, as they are now. @param {HTMLElement} into @param {import("./waiting_words.js").Waiting} waiting */
@@ -38,6 +65,8 @@ async function offerOthers(into, waiting) {
   const page = await fetchPartial(`/models/others/?generation=${encodeURIComponent(article.dataset.generation ?? "")}`);
   const fresh = page?.querySelector(".choices");
   if (!fresh) into.dataset.due = String(performance.now() + AGAIN_MS);
+  if (fresh) tellWait(into, fresh);
+  // Who stands on a choice with the keyboard stays there while nothing has changed.
   if (into.firstElementChild && fresh?.isEqualNode(into.firstElementChild)) return;
   into.replaceChildren(...(fresh ? [document.adoptNode(fresh)] : []));
 }
@@ -81,6 +110,16 @@ function write(line, text) {
   if (line.textContent !== text) line.textContent = text;
 }
 
+/** The same, with the part of the sentence that counts. @param {Element} line @param {string} text @param {string} strong */
+function writeStrong(line, text, strong) {
+  if (line.textContent === text) return;
+  const [before, ...after] = text.split(strong);
+  if (after.length === 0) return write(line, text);
+  const bold = element("strong", "");
+  bold.textContent = strong;
+  line.replaceChildren(before, bold, after.join(strong));
+}
+
 /** @param {HTMLElement} into @param {import("./i18n.js").Words} words @returns {HTMLElement} the card */
 function build(into, words) {
   const card = element("section", "waiting");
@@ -90,7 +129,9 @@ function build(into, words) {
   head.append(element("h2", "waiting__place"), element("p", "waiting__time"));
   const bar = element("progress", "bar bar--loading waiting__bar");
   bar.setAttribute("max", "100");
-  main.append(head, element("p", "waiting__why"), bar);
+  const line = element("ol", "line");
+  line.setAttribute("aria-label", words.say("line.name"));
+  main.append(head, element("p", "waiting__why"), bar, element("p", "waiting__bar-label"), line);
   const foot = element("div", "waiting__foot");
   const note = action("bell", words.say("note_start"));
   note.dataset.action = "note";

@@ -7,6 +7,7 @@ import { range, waitingWords } from "../../static/js/waiting_words.js";
 
 const NAMES = ["R1 1.5B", "R1 14B", "R1 32B", "V4"];
 const words = new Words({
+  "line.next": "1st", "line.second": "2nd", "line.third": "3rd", "line.more": "{n} more", "line.you": "you",
   ahead: "{n} ahead of you", next: "Next in line", ready_in: "ready in about {n} s", another_model: "another model",
   "host.local": "the site's machine", "load.no_token": "No token came out.",
   "waiting.ahead": "All places are taken.", "waiting.unknown": "It is kept.",
@@ -45,7 +46,7 @@ test("a load is told with its host, its percent and its time", () => {
   const card = said("loading", { percent: 62, seconds: 45 }, 2);
   assert.deepEqual(card, {
     place: "2 ahead of you", time: "ready in about 45 s", why: "R1 70B is loading on gpu-2, 62 %.", percent: 62,
-    bell: { key: "r1:70b", name: "R1 70B" }, pulls: "",
+    wait: "", ready: "", line: ["1st", "2nd", "you"], bell: { key: "r1:70b", name: "R1 70B" }, pulls: "",
   });
   assert.equal(said("loading", { host: "local" }).why, "R1 70B is loading on the site's machine.");
   assert.equal(said("loading").percent, null);
@@ -100,4 +101,9 @@ test("a wait is a range, as coarse as it is far, and counts down", () => {
   assert.deepEqual([0, 30, 45, 60, 80].map(after), ["40–70 s", "10–40 s", "≤25 s", "≤8 s", "any moment"]);
   assert.equal(range(times, 100, 400), "1–7 min");
   assert.equal(waitingWords(times, { ...waiting, low: null, high: null }, 0).time, "");
+});
+
+test("the line shows every place ahead, and from the fifth on how many there are", () => {
+  const lines = [0, 1, 3, 9].map((ahead) => said("ahead", {}, ahead).line.join(" "));
+  assert.deepEqual(lines, ["", "1st you", "1st 2nd 3rd you", "1st 2nd 7 more you"]);
 });
