@@ -45,7 +45,7 @@ def why_not(artifact: Artifact, host: Host, missing: int | None = None, free: in
     if artifact.source == Artifact.Source.API:
         return _("%(model)s has no files: an engine serves it.") % about
     if artifact.ref.startswith("/"):
-        return _("%(model)s is a file of this machine already.") % about
+        return _("%(model)s is a file of this machine already: it can be warmed without a pull.") % about
     if artifact.source == Artifact.Source.OLLAMA and ollama_of(host) is None:
         return _("No Ollama is attached on %(host)s, which would have to pull %(model)s.") % about
     if missing is not None and free is not None and missing > free:

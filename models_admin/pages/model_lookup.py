@@ -76,13 +76,10 @@ def deployment_to_warm(name: str, where: Host | None, *, by: str) -> Deployment:
     place = where or fleet.local_host()
     if deployments(name, where):
         return deployment(name, where)
-    lying = StoredArtifact.objects.filter(host=place, state=StoredArtifact.State.READY).filter(
-        _named(name, "artifact__")
-    )
-    found = lying.select_related("artifact").order_by("-pk").first()
+    found = _lying(name, place)
     if found is None:
         raise NotFound(_("%(model)s is not on %(host)s: pull it first.") % {"model": name, "host": place.name})
-    return deploying.deploy(found.artifact, place, by=by)
+    return deploying.deploy(found, place, by=by)
 
 
 def pins(row: Deployment) -> list[Pin]:
@@ -91,6 +88,16 @@ def pins(row: Deployment) -> list[Pin]:
     if not found:
         raise NotFound(_("Nobody has pinned %(model)s.") % {"model": row.artifact.ref})
     return found
+
+
+def _lying(name: str, place: Host) -> Artifact | None:
+    """The newest files of that name that are there: pulled, or a file that its owner put on the site's own machine."""
+    ready = StoredArtifact.objects.filter(host=place, state=StoredArtifact.State.READY).values("artifact")
+    is_there = Q(pk__in=ready)
+    if place.name == fleet.LOCAL_HOST:
+        is_there |= Q(ref__startswith="/")
+    rows = Artifact.objects.filter(_named(name, "")).filter(is_there)
+    return rows.select_related("model").order_by("-pk").first()
 
 
 def _named(name: str, path: str) -> Q:

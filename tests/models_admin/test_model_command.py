@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from models_admin.fit.memory_fit import GIB
 from models_admin.models import Artifact, AuditEntry, CatalogueModel, Deployment, Measurement, Pin, PullJob
 from models_admin.orders.pull_orders import End
 from models_admin.pulls import pulling
+from tests.models_admin import gguf_files
 from tests.models_admin.machines import deployed, files, host, stored
 
 
@@ -144,6 +146,20 @@ def test_a_model_is_warmed_pinned_and_unloaded_by_hand(db: None) -> None:
     assert json.loads(run("unload", "deepseek-r1:7b", "--json"))["state"] == "draining"
     people = AuditEntry.objects.exclude(verb="deploy").order_by("pk").values_list("verb", flat=True)
     assert list(people) == ["warm", "pin", "unpin", "unload"]
+
+
+def test_a_file_of_this_machine_is_warmed_without_a_pull(db: None, tmp_path: Path) -> None:
+    host("local")
+    file = tmp_path / "mine.gguf"
+    file.write_bytes(gguf_files.model())
+    call_command("add_model", "--file", str(file), stdout=io.StringIO())
+    with pytest.raises(CommandError, match="it can be warmed without a pull"):
+        run("pull", "mine")
+    assert f"{file} on local: starting." in run("warm", "mine")
+    assert Deployment.objects.get().engine.kind == "llama.cpp"
+    with pytest.raises(CommandError, match="is not on gpu-2"):
+        host("gpu-2")
+        run("warm", "mine", "--host", "gpu-2")
 
 
 def test_what_ended_badly_ends_with_one_and_waiting_has_an_end(db: None) -> None:
