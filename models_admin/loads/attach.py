@@ -32,7 +32,8 @@ class Attached:
 def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
     """Store engine, model, artifact and deployment; doing it again updates them.
 
-    What the engine's silence or answer gives reason to doubt is a warning, or AttachError with `must_answer`.
+    What the engine's silence or answer gives reason to doubt is a warning, or AttachError with `must_answer`; that it
+    serves other models is always one, unless the wish says so. A model that is known keeps its name.
     A silent engine's deployment is not warm until a probe finds that it answers.
     """
     url, host = _checked(wish), _host(wish)
@@ -40,7 +41,7 @@ def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
     key = wish.key if wish.key is not None else (secrets.decrypt(known.secret) if known and known.secret else "")
     wish = replace(wish, model=full_name(wish.kind, wish.model), is_cloud=_is_cloud(wish, known))
     try:
-        health, facts, warnings = asyncio.run(_probe(Endpoint(url, key, wish.kind), wish.model))
+        health, facts, warnings = asyncio.run(_probe(Endpoint(url, key, wish.kind), wish))
     except BadRequest as error:  # no client can be made for it: where clouds hand out credentials
         raise _no_address(wish) from error
     if must_answer and warnings:
@@ -51,7 +52,21 @@ def attach(wish: Attachment, *, must_answer: bool = False) -> Attached:
         deployment = store(engine, wish, facts, lambda row: _state(engine, row, health))
         if engine.kind == Engine.Kind.DEEPSEEK:
             prices.add_known(engine.kind)
-    return Attached(deployment, warnings)
+    return Attached(deployment, [*warnings, *_name_kept(wish, deployment)])
+
+
+def _name_kept(wish: Attachment, deployment: Deployment) -> list[str]:
+    name = deployment.artifact.model.name
+    if wish.name in ("", name):
+        return []
+    about = {"model": wish.model, "name": name, "wish": wish.name}
+    return [
+        _(
+            "%(model)s is known here as “%(name)s” and keeps that name. "
+            "To call it “%(wish)s” everywhere, also in what was used before, add --rename."
+        )
+        % about
+    ]
 
 
 def _checked(wish: Attachment) -> str:
@@ -101,8 +116,8 @@ def _known_engine(wish: Attachment, host: Host, url: str) -> Engine | None:
     return Engine.objects.filter(host=host, base_url=url).first()
 
 
-async def _probe(endpoint: Endpoint, model: str) -> tuple[Health, EngineFacts, list[str]]:
-    """What the engine says of itself, and what speaks against it."""
+async def _probe(endpoint: Endpoint, wish: Attachment) -> tuple[Health, EngineFacts, list[str]]:
+    """What the engine says of itself, and what speaks against it. Raises AttachError."""
     async with open_driver(endpoint) as driver:
         health, facts = await driver.health(), EngineFacts()
         about = {"url": endpoint.base_url, "why": health.detail}
@@ -112,16 +127,25 @@ async def _probe(endpoint: Endpoint, model: str) -> tuple[Health, EngineFacts, l
             served = [name for row in await driver.models() for name in names_of(row.name)]
             facts = await driver.facts()
             loaded = {row.name: row.context_tokens for row in await driver.loaded()}
-            facts = replace(facts, context_tokens=facts.context_tokens or loaded.get(model))
+            facts = replace(facts, context_tokens=facts.context_tokens or loaded.get(wish.model))
         except WrongKey:
             return health, facts, [_("The engine at %(url)s refuses the key.") % about]
         except BackendError as error:
             about["why"] = error.code
             return health, facts, [_("The engine at %(url)s does not say what it serves (%(why)s).") % about]
-    if served and model not in served:
-        named = {"model": model, "served": ", ".join(served)}
-        return health, facts, [_("The engine does not serve “%(model)s”, but %(served)s.") % named]
-    return health, facts, []
+    if not served or wish.model in served:
+        return health, facts, []
+    named = {"model": wish.model, "served": ", ".join(served)}
+    if wish.is_unlisted:
+        return health, facts, [_("The engine does not list “%(model)s”, but %(served)s.") % named]
+    # Some engines answer under any name with what they have: that would be taken for the other model.
+    raise AttachError(
+        _(
+            "The engine does not serve “%(model)s”, but %(served)s. Nothing was attached. "
+            "Where it takes names that it does not list, add --unlisted."
+        )
+        % named
+    )
 
 
 def _store_engine(engine: Engine, wish: Attachment, url: str, key: str, facts: EngineFacts) -> Engine:

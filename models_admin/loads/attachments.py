@@ -47,6 +47,8 @@ class Attachment:
     is_launched: bool = False
     is_cloud: bool = False
     name: str = ""
+    renames: bool = False
+    is_unlisted: bool = False
     host: str = LOCAL_HOST
 
 
@@ -94,7 +96,7 @@ def store(engine: Engine, wish: Attachment, facts: EngineFacts, state_of: StateO
     # The demo model knows one right answer to its exercises; sampling only makes it err.
     temperature = {"temperature": 0.0} if wish.model == DEMO_MODEL else {}
     model, is_new = CatalogueModel.objects.get_or_create(key=wish.model, defaults={"name": name, **temperature})
-    if wish.name and not is_new and model.name != wish.name:
+    if wish.name and wish.renames and not is_new:
         model.name = wish.name
         model.save(update_fields=["name"])
     deployment = Deployment.objects.filter(engine=engine, artifact__ref=wish.model).first()

@@ -48,7 +48,9 @@ def test_the_key_is_stored_encrypted(llama: RunningEngine, key_file: Path) -> No
 
 def test_attaching_twice_updates_and_keeps_the_key(llama: RunningEngine, key_file: Path) -> None:
     attach(llama, "--key-file", str(key_file), "--tokens-per-second", "40")
-    attach(llama, "--slots", "2", "--name", "Tiny", "--check")
+    _, err = attach(llama, "--slots", "3", "--name", "Tiny")
+    assert "keeps that name" in err and CatalogueModel.objects.get().name == "R1 Tiny (demo)"
+    attach(llama, "--slots", "2", "--name", "Tiny", "--rename", "--check")
     row = Deployment.objects.get()
     assert (row.slots, row.tokens_per_second) == (2, None)
     assert CatalogueModel.objects.get().name == "Tiny"
@@ -110,10 +112,13 @@ def test_a_wrong_key_is_told(compatible: RunningEngine) -> None:
     assert "refuses the key" in err
 
 
-def test_a_model_that_the_engine_does_not_serve_is_told(compatible: RunningEngine, key_file: Path) -> None:
-    url = compatible.endpoint.base_url
-    _, err = run(url, "--kind", "openai-compatible", "--model", "zz", "--key-file", str(key_file))
-    assert "does not serve “zz”, but scripted" in err
+def test_a_model_that_the_engine_does_not_serve_is_refused(compatible: RunningEngine, key_file: Path) -> None:
+    words = (compatible.endpoint.base_url, "--kind", "openai-compatible", "--model", "zz", "--key-file", str(key_file))
+    with pytest.raises(CommandError, match="does not serve “zz”, but scripted"):
+        run(*words)
+    assert not Engine.objects.exists()
+    _, err = run(*words, "--unlisted")
+    assert "does not list “zz”, but scripted" in err and Deployment.objects.get().artifact.ref == "zz"
 
 
 @pytest.mark.parametrize(

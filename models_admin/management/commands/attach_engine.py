@@ -23,7 +23,11 @@ class Command(BaseCommand):
             "--kind", required=True, help="ollama, vllm, sglang, llama.cpp, deepseek or openai-compatible"
         )
         parser.add_argument("--model", required=True, help="the model as the engine calls it")
-        parser.add_argument("--name", default="", help="the model as people see it")
+        parser.add_argument("--name", default="", help="the model as people see it, where it is new")
+        parser.add_argument("--rename", action="store_true", help="give a model that is known that name")
+        parser.add_argument(
+            "--unlisted", action="store_true", help="the engine takes this model though it lists others"
+        )
         parser.add_argument("--host", default=LOCAL_HOST, help="the joined machine on which it runs")
         parser.add_argument("--slots", type=int, help="answers at once (default: what the engine says, else 4)")
         parser.add_argument("--context", type=int, help="tokens per slot (default: what the engine says, else 4096)")
@@ -45,6 +49,8 @@ class Command(BaseCommand):
             is_launched=options["launched"],
             is_cloud=options["cloud"],
             name=options["name"],
+            renames=options["rename"],
+            is_unlisted=options["unlisted"],
             host=options["host"],
         )
         try:
