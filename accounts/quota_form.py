@@ -63,7 +63,7 @@ class QuotaLimitForm(ModelForm):  # type: ignore[type-arg]
                 "GPU seconds: what answers cost on your own cards. Cloud money: in the currency of the price list; "
                 "when it is used up, your own models still answer."
             ),
-            "window": _("Not used for what runs at once: that is counted now."),
+            "window": _("May stay empty for what runs at once: that is counted now."),
             "time_zone": _("Days, weeks and months begin at midnight there."),
             "is_grant": _(
                 "A grant: until its end the amount is added to the limits of the same unit, period and model. "
@@ -73,6 +73,7 @@ class QuotaLimitForm(ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["window"].required = False  # of most units `clean` asks for it
         self.initial.setdefault(self.instance.subject_kind, self.instance.subject_id)
         if self.instance.pk is None:
             self.initial.setdefault("is_each", True)
@@ -83,6 +84,7 @@ class QuotaLimitForm(ModelForm):  # type: ignore[type-arg]
         cleaned: dict[str, Any] = super().clean() or {}
         self._take_subject(cleaned)
         self._take_amount(cleaned)
+        self._take_window(cleaned)
         start, end = cleaned.get("starts_at"), cleaned.get("ends_at")
         if start and end and end <= start:
             self.add_error("ends_at", _("It ends before it begins."))
@@ -108,3 +110,11 @@ class QuotaLimitForm(ModelForm):  # type: ignore[type-arg]
             self.add_error("amount", _("This unit has no halves: a whole number."))
         elif cleaned["amount"] > LARGEST:
             self.add_error("amount", _("That is more than can be counted."))
+
+    def _take_window(self, cleaned: dict[str, Any]) -> None:
+        if cleaned.get("window") or "window" not in cleaned:
+            return
+        if cleaned.get("unit") == QuotaLimit.Unit.RUNNING:
+            cleaned["window"] = QuotaLimit.Window.DAY  # nothing reads it
+        else:
+            self.add_error("window", _("Say for how long the amount is."))

@@ -46,8 +46,14 @@ def test_gpu_time_is_entered_and_shown_in_seconds(admin: Client) -> None:
     row = QuotaLimit.objects.get()
     assert row.amount == 600_500 and "600.5 GPU seconds / month" in text(admin.get(LIMITS))
     assert 'value="600.5"' in admin.get(f"{LIMITS}{row.pk}/change/").content.decode()
-    for wrong, told in (({"unit": "requests"}, "whole number"), ({"amount": "9" * 17}, "more than can be counted")):
+    for wrong, told in (
+        ({"unit": "requests"}, "whole number"),
+        ({"amount": "9" * 17}, "more than can be counted"),
+        ({"window": ""}, "Say for how long the amount is."),
+    ):
         assert told in text(admin.post(f"{LIMITS}add/", EVERYONE | {"amount": "600.5"} | wrong))
+    assert admin.post(f"{LIMITS}add/", EVERYONE | {"amount": "2", "unit": "running", "window": ""}).status_code == 302
+    assert "2 running at once" in text(admin.get(LIMITS))
 
 
 def test_who_would_be_over_is_told_before_it_is_saved_and_is_over_then(admin: Client, person: User) -> None:
