@@ -62,6 +62,7 @@ def test_who_would_be_over_is_told_before_it_is_saved_and_is_over_then(admin: Cl
     used(bob, 500)
     form = EVERYONE | {"amount": "600"}
     seen = admin.post(f"{LIMITS}add/", form)
+    assert "Nothing is set yet" in text(seen) and "“Save” below sets it" in text(seen)
     assert "one person would have nothing left" in text(seen) and "ann: 700 s of 600 s" in text(seen)
     assert "bob" not in text(seen) and 'name="_seen"' in seen.content.decode() and not QuotaLimit.objects.exists()
     assert admin.post(f"{LIMITS}add/", form | {"_seen": "1"}).status_code == 302
