@@ -163,9 +163,15 @@ def _host(view: HostView, paces: dict[int, Pace], waits: dict[str, int], pins: d
 
 
 def _row(load: Load, paces: dict[int, Pace], pin: str) -> Row:
-    row = load.deployment
-    is_told = row.state in Deployment.OUT_OF_MEMORY
-    return Row(load, _activity(row, paces), pin, warm_words.reason(row) if is_told else "")
+    return Row(load, _activity(load.deployment, paces), pin, _why_not_warm(load.deployment))
+
+
+def _why_not_warm(row: Deployment) -> str:
+    """An engine of somebody else's leaves no reason when it falls silent."""
+    if row.state not in Deployment.OUT_OF_MEMORY:
+        return ""
+    silent = _("Its engine does not answer.") if row.state == Deployment.State.FAILED else ""
+    return warm_words.reason(row) or silent
 
 
 def _pins(has_names: bool) -> dict[int, str]:
@@ -191,7 +197,7 @@ def _clouds(found: list[Deployment], paces: dict[int, Pace], waits: dict[str, in
         loads = [
             Load(row, name_of(row), "", "", *host_view.state_of(row)) for row in found if row.engine_id == engine.pk
         ]
-        rows = tuple(Row(load, _activity(load.deployment, paces)) for load in loads)
+        rows = tuple(_row(load, paces, "") for load in loads)
         amounts = balance(engine) if user.has_perm("models_admin.view_engine") else ""
         yield _place(str(engine.get_kind_display()), "", rows, paces, waits, amounts=amounts)
 

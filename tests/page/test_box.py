@@ -162,7 +162,7 @@ def test_states_are_told_in_words(browser: Client) -> None:
     tell(card(1))
     seen = words(browser)
     for part in ("a warm model memory not known idle warm", "a starting model memory not known loading now",
-                 "a failed model failed"):  # fmt: skip
+                 "a failed model Its engine does not answer. failed"):  # fmt: skip
         assert part in seen
 
 
