@@ -15,6 +15,7 @@ from django.test import Client
 
 from accounts import ledger, rollup
 from accounts.models import QuotaLimit, User
+from models_admin.models import CatalogueModel
 
 pytestmark = pytest.mark.django_db
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -67,8 +68,12 @@ def test_a_longer_time_is_one_click_away(used: User) -> None:
 
 
 def test_the_table_adds_up_to_the_page(used: User) -> None:
+    CatalogueModel.objects.create(key="r1", name="R1 7B")
     rows = table(browser(used), "/usage/usage.csv")
-    assert len(rows) == 3
+    assert len(rows) == 3 and {row["model"] for row in rows if row["model_key"] == "cloud"} == {"cloud"}
+    assert {row["model"] for row in rows if row["model_key"] == "r1"} == {"R1 7B"}
+    assert [row["gpu_seconds"] for row in rows] == ["0.000", "8.000", "42.000"]
+    assert [row["cost"] for row in rows] == ["1.250000", "0.000000", "0.000000"]
     assert sum(int(row["answer_tokens"]) for row in rows) == 45
     assert {row["currency"]: int(row["cost_micro"]) for row in rows} == {"": 0, "USD": 1_250_000}
 
