@@ -48,9 +48,13 @@ def price(db: None) -> PriceRow:
 
 
 def form(price: PriceRow, **fields: Any) -> dict[str, Any]:
-    names = ("engine_kind", "model_name", "tier", "currency", "cached_micro", "prompt_micro", "output_micro")
+    """The row, a hundredth of a cent for the prompt, as an admin types it."""
+    names = ("engine_kind", "model_name", "tier", "currency")
+    money = {"cached_micro": "0", "prompt_micro": "0.0001", "output_micro": "2"}
     begin = {"valid_from_0": f"{price.valid_from:%Y-%m-%d}", "valid_from_1": f"{price.valid_from:%H:%M:%S}"}
-    return {name: getattr(price, name) for name in names} | begin | {"valid_to_0": "", "valid_to_1": ""} | fields
+    return (
+        {name: getattr(price, name) for name in names} | money | begin | {"valid_to_0": "", "valid_to_1": ""} | fields
+    )
 
 
 def test_a_price_that_changes_in_mid_answer_is_the_next_answers(
@@ -62,14 +66,26 @@ def test_a_price_that_changes_in_mid_answer_is_the_next_answers(
     assert claiming.claim(made.generation, 1, worker)
     address = f"{PRICES}{price.pk}/change/"
     assert "It has begun, and answers are charged by it" in admin.get(address).content.decode()
-    admin.post(address, form(price, output_micro=9_000_000))
+    admin.post(address, form(price, output_micro=9))
     yesterday = timezone.now() - timedelta(days=1)
-    replaced = form(price, output_micro=9_000_000, valid_from_0=f"{yesterday:%Y-%m-%d}")
+    replaced = form(price, output_micro="9.5", valid_from_0=f"{yesterday:%Y-%m-%d}")
     assert admin.post(f"{PRICES}add/", replaced).status_code == 302
     assert admin.post(f"{PRICES}{price.pk}/delete/", {"post": "yes"}).status_code == 403
     assert settlement.settle(made.generation, 1, worker, DONE)
     assert LedgerEntry.objects.values_list("cost_micro", "price_row_id").get() == (2_000_000, price.pk)
-    assert sorted(PriceRow.objects.values_list("output_micro", flat=True)) == [2_000_000, 9_000_000]
+    assert sorted(PriceRow.objects.values_list("output_micro", flat=True)) == [2_000_000, 9_500_000]
+
+
+def test_prices_are_typed_and_read_in_money(admin: Client, price: PriceRow) -> None:
+    begin = {"valid_from_0": "2099-01-01"}
+    assert admin.post(f"{PRICES}add/", form(price, output_micro="0.0000001") | begin).status_code == 200
+    admin.post(f"{PRICES}add/", form(price) | begin)
+    made = PriceRow.objects.latest("pk")
+    assert (made.cached_micro, made.prompt_micro, made.output_micro) == (0, 100, 2_000_000)
+    page = admin.get(f"{PRICES}{made.pk}/change/").content.decode()
+    assert 'value="0.0001"' in page and 'value="2"' in page and "Millionths" not in page
+    begun = admin.get(f"{PRICES}{price.pk}/change/").content.decode()
+    assert "2000000" not in begun and '<div class="readonly">2</div>' in begun
 
 
 def test_a_price_in_use_may_end_but_not_in_the_past(admin: Client, price: PriceRow) -> None:
