@@ -81,6 +81,14 @@ def refuse(request: QuotaRequest, *, by: str) -> None:
         _ring(request.user_id)
 
 
+def may_answer(user: User) -> bool:
+    return user.is_staff and user.has_perm("accounts.change_quotarequest")
+
+
+def count_open() -> int:
+    return QuotaRequest.objects.filter(state=State.OPEN).count()
+
+
 def is_for_all(request: QuotaRequest) -> bool:
     """Whether what is granted goes to all who share the limit: it cannot grow for one of them alone."""
     limit = request.limit

@@ -154,6 +154,16 @@ def test_a_request_shows_its_use_and_is_granted_until_a_date(admin: Client, pers
     assert quota_requests.told(person)[0].state == "granted"
 
 
+def test_open_requests_are_counted_where_an_admin_looks(admin: Client, asked: QuotaRequest) -> None:
+    assert "One request for more waits for an answer" in text(admin.get("/admin/"))
+    assert "One request for more Change password" in text(admin.get("/usage/"))
+    member = Client()
+    member.force_login(asked.user, backend=BACKEND)
+    assert "request for more" not in text(member.get("/usage/"))
+    quota_requests.refuse(asked, by="root")
+    assert "waits for an answer" not in text(admin.get("/admin/"))
+
+
 def test_what_all_share_grows_for_all(admin: Client, person: User) -> None:
     bob = User.objects.create_user("bob")
     limit = QuotaLimit.objects.create(subject_kind="everyone", unit="requests", window="day", amount=1)
