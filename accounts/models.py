@@ -217,7 +217,10 @@ class Reservation(models.Model):
 
 
 class QuotaRequest(models.Model):
-    """A person asks for more of a limit; `usage` is what he had used when he asked, as the admin reads it."""
+    """A person asks for more of a limit; `usage` is what he had used when he asked, as the admin reads it.
+
+    `answer` is what the admin wrote him with his yes or no.
+    """
 
     class State(models.TextChoices):
         OPEN = "open", _("open")
@@ -234,6 +237,7 @@ class QuotaRequest(models.Model):
     closed_at = models.DateTimeField(null=True, editable=False)
     closed_by = models.CharField(max_length=150, blank=True, default="", editable=False)
     read_at = models.DateTimeField(null=True, editable=False)
+    answer = models.CharField(max_length=300, blank=True, default="", editable=False)
 
     class Meta:
         verbose_name = _("request for more")

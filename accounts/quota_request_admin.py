@@ -50,6 +50,18 @@ class GrantForm(forms.Form):
         return ends_at
 
 
+class ReplyForm(forms.Form):
+    """What the person reads with the yes or no."""
+
+    answer = forms.CharField(
+        label=_("Why"),
+        required=False,
+        max_length=300,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("The person reads it with your answer. It may stay empty."),
+    )
+
+
 @admin.register(QuotaRequest)
 class QuotaRequestAdmin(ReadOnly):
     list_display = ("user", "what", "reason", "state", "created_at")
@@ -71,19 +83,21 @@ class QuotaRequestAdmin(ReadOnly):
         if row is None or not self.has_change_permission(request):
             return super().change_view(request, object_id, form_url, extra_context)
         form = GrantForm(request.POST if "grant" in request.POST else None, initial=_proposal(row.limit))
-        if request.method == "POST" and ("refuse" in request.POST or form.is_valid()):
-            return self._answer(request, row, form)
-        return self._page(request, row, form)
+        reply = ReplyForm(request.POST or None)
+        if request.method == "POST" and reply.is_valid() and ("refuse" in request.POST or form.is_valid()):
+            return self._answer(request, row, form, " ".join(reply.cleaned_data["answer"].split()))
+        return self._page(request, row, form, reply)
 
-    def _answer(self, request: HttpRequest, row: QuotaRequest, form: GrantForm) -> HttpResponse:
+    def _answer(self, request: HttpRequest, row: QuotaRequest, form: GrantForm, answer: str) -> HttpResponse:
         by = request.user.get_username()
         try:
             if "refuse" in request.POST:
-                quota_requests.refuse(row, by=by)
+                quota_requests.refuse(row, by=by, answer=answer)
                 told = gettext("Refused. %(person)s reads it on the page.")
             else:
                 amount = min(LARGEST, quota_units.for_tables(row.limit.unit, form.cleaned_data["amount"]))
-                quota_requests.grant(row, amount=amount, ends_at=form.cleaned_data["ends_at"], by=by)
+                ends_at = form.cleaned_data["ends_at"]
+                quota_requests.grant(row, amount=amount, ends_at=ends_at, by=by, answer=answer)
                 told = gettext("Granted. %(person)s reads it on the page.")
             self.log_change(request, row, told % {"person": row.user})
             self.message_user(request, told % {"person": row.user}, messages.SUCCESS)
@@ -91,7 +105,7 @@ class QuotaRequestAdmin(ReadOnly):
             self.message_user(request, gettext("Somebody answered it already."), messages.WARNING)
         return redirect("admin:accounts_quotarequest_changelist")
 
-    def _page(self, request: HttpRequest, row: QuotaRequest, form: GrantForm) -> HttpResponse:
+    def _page(self, request: HttpRequest, row: QuotaRequest, form: GrantForm, reply: ReplyForm) -> HttpResponse:
         context = {
             **self.admin_site.each_context(request),
             "title": gettext("%(person)s asks for more") % {"person": row.user},
@@ -102,6 +116,7 @@ class QuotaRequestAdmin(ReadOnly):
             "is_for_all": quota_requests.is_for_all(row),
             "unit": row.limit.get_unit_display(),
             "form": form,
+            "reply": reply,
             "media": self.media + form.media,
         }
         return TemplateResponse(request, "admin/accounts/quotarequest/answer.html", context)

@@ -58,11 +58,11 @@ def usage(request: QuotaRequest) -> list[UsageSeen]:
     return msgspec.convert(request.usage or [], list[UsageSeen])
 
 
-def grant(request: QuotaRequest, *, amount: int, ends_at: datetime, by: str) -> QuotaLimit:
-    """`amount` more in the limit's unit and window, until `ends_at`. Raises `AlreadyAnswered`."""
+def grant(request: QuotaRequest, *, amount: int, ends_at: datetime, by: str, answer: str = "") -> QuotaLimit:
+    """`amount` more in the limit's unit and window, until `ends_at`. He reads `answer`. Raises `AlreadyAnswered`."""
     limit = request.limit
     with transaction.atomic():
-        _close(request, State.GRANTED, by)
+        _close(request, State.GRANTED, by, answer)
         kind, subject_id = _for_whom(request)
         made = QuotaLimit.objects.create(
             subject_kind=kind, subject_id=subject_id, model_key=limit.model_key, unit=limit.unit, window=limit.window,
@@ -74,10 +74,10 @@ def grant(request: QuotaRequest, *, amount: int, ends_at: datetime, by: str) -> 
     return made
 
 
-def refuse(request: QuotaRequest, *, by: str) -> None:
-    """Raises `AlreadyAnswered`."""
+def refuse(request: QuotaRequest, *, by: str, answer: str = "") -> None:
+    """He reads `answer`, the reason. Raises `AlreadyAnswered`."""
     with transaction.atomic():
-        _close(request, State.REFUSED, by)
+        _close(request, State.REFUSED, by, answer)
         _ring(request.user_id)
 
 
@@ -121,9 +121,9 @@ def _seen(standing: Standing) -> UsageSeen:
     return UsageSeen(limit.pk, limit.unit, limit.window, limit.model_key, *parts)
 
 
-def _close(request: QuotaRequest, state: QuotaRequest.State, by: str) -> None:
+def _close(request: QuotaRequest, state: QuotaRequest.State, by: str, answer: str) -> None:
     rows = QuotaRequest.objects.filter(pk=request.pk, state=State.OPEN)
-    if not rows.update(state=state, closed_at=timezone.now(), closed_by=by):
+    if not rows.update(state=state, closed_at=timezone.now(), closed_by=by, answer=answer):
         raise AlreadyAnswered
 
 

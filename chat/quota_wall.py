@@ -70,11 +70,12 @@ class Wall:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an admin answered to a request for more."""
+    """What an admin answered to a request for more; `why` in his own words, or ''."""
 
     id: int
     sentence: str
     is_granted: bool
+    why: str
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,7 @@ def _may_leave(user: User, conversation_id: uuid.UUID | None) -> bool:
 def _answers(told: Sequence[QuotaRequest]) -> tuple[Answer, ...]:
     closed = [row for row in told if row.state != QuotaRequest.State.OPEN]
     return tuple(
-        Answer(row.pk, quota_wall_words.answer(row, _currency()), row.state == QuotaRequest.State.GRANTED)
+        Answer(row.pk, quota_wall_words.answer(row, _currency()), row.state == QuotaRequest.State.GRANTED, row.answer)
         for row in closed
     )
 

@@ -160,8 +160,12 @@ def test_open_requests_are_counted_where_an_admin_looks(admin: Client, asked: Qu
     member = Client()
     member.force_login(asked.user, backend=BACKEND)
     assert "request for more" not in text(member.get("/usage/"))
-    quota_requests.refuse(asked, by="root")
+    address = f"{REQUESTS}{asked.pk}/change/"
+    assert admin.post(address, {"refuse": "1", "answer": "x" * 301}).status_code == 200
+    admin.post(address, {"refuse": "1", "answer": "The card is  booked until Monday."})
     assert "waits for an answer" not in text(admin.get("/admin/"))
+    assert "The card is booked until Monday." in text(admin.get(address))
+    assert quota_requests.told(asked.user)[0].answer == "The card is booked until Monday."
 
 
 def test_what_all_share_grows_for_all(admin: Client, person: User) -> None:

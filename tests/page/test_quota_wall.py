@@ -221,8 +221,8 @@ def test_a_refusal_is_told_and_one_may_ask_again(browser: Client, person: User, 
     )
     browser.post("/limits/ask/", {"limit": limit.pk})
     assert browser.post("/limits/ask/", {"limit": other.pk}).status_code == 404
-    quota_requests.refuse(QuotaRequest.objects.get(), by="root")
+    quota_requests.refuse(QuotaRequest.objects.get(), by="root", answer="Ask again on Monday.")
     seen = text(look(browser))
-    assert "An admin did not grant more: Questions today." in seen and "Ask for more" in seen
+    assert "An admin did not grant more: Questions today. Ask again on Monday." in seen and "Ask for more" in seen
     assert "An admin has set this limit to nothing." in seen and "Full again" not in seen
     assert browser.post("/limits/ask/", {"limit": limit.pk}).status_code == 204
