@@ -65,7 +65,9 @@ def test_at_the_wall_the_draft_stays_and_more_is_asked_for_and_granted(browser: 
     assert not [found for found in Axe().run(page).response["violations"] if found["impact"] in ("serious", "critical")]
 
     page.get_by_role("button", name="Ask for more").click()
-    page.get_by_label(re.compile("What do you need it for")).fill("The thesis is due")
+    page.get_by_label(re.compile("What do you need it for")).fill(
+        "The thesis is due" + ", two chapters are missing" * 8
+    )
     page.get_by_role("button", name="Ask an admin").click()
     expect(wall).to_contain_text("You asked for more.")
     page.get_by_role("button", name="Send to R1 small").click()
@@ -75,6 +77,7 @@ def test_at_the_wall_the_draft_stays_and_more_is_asked_for_and_granted(browser: 
     page.get_by_role("gridcell", name=re.compile("^scripted")).click()
     expect(wall).to_be_visible()
     admin = open_page(browser, walled_stack, root.session, "/admin/accounts/quotarequest/")
+    assert admin.locator(".results").evaluate("box => box.scrollWidth <= box.clientWidth"), "a column is cut off"
     admin.locator("#result_list tbody th a").first.click()
     expect(admin.locator("#content")).to_contain_text("The thesis is due")
     admin.get_by_role("button", name="Grant it").click()
