@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http
 import os
 import re
 import sys
@@ -20,7 +21,11 @@ def main() -> None:
     from daphne.cli import CommandLineInterface
     from daphne.server import Server
     from twisted.internet import reactor as twisted_reactor
+    from twisted.web.http import RESPONSES
 
+    # ASGI gives no phrase, and Twisted knows none for what came after RFC 2616, such as 429.
+    for status in http.HTTPStatus:
+        RESPONSES.setdefault(status.value, status.phrase.encode())
     reactor: Any = twisted_reactor
     reactor.addSystemEventTrigger("before", "shutdown", _say_bye)
     command_line = CommandLineInterface()

@@ -128,3 +128,16 @@ def test_what_the_script_used_is_in_the_ledger_under_its_tokens_name(client: Any
         "'token_name', 'thinking_tokens', 'answer_tokens').first()"
     )
     assert list(row) == ["t", 4, 3]
+
+
+def test_a_refusal_bears_the_phrase_of_its_status(client: Any, stack: Stack, secret: str) -> None:
+    stack.orm(
+        "from accounts.models import ApiToken, QuotaLimit; from accounts.tokens import digest_of;"
+        "person = ApiToken.objects.get(digest=digest_of(secret)).user_id;"
+        "QuotaLimit.objects.create(subject_kind='user', subject_id=person, unit='requests', window='day', amount=0);"
+        "result = None",
+        secret=secret,
+    )
+    with pytest.raises(openai.RateLimitError) as refused:
+        ask(client, "say 1+1")
+    assert refused.value.response.reason_phrase == "Too Many Requests"
