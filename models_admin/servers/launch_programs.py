@@ -140,10 +140,7 @@ _STARTS: Mapping[str, Callable[[_Launch], Start]] = {"vllm": _vllm, "sglang": _s
 
 
 def _check(server: Server, key: str) -> None:
-    try:
-        model_names.served(server.name)
-    except model_names.NameRefused as error:
-        raise LaunchRefused("launch_refused", str(error)) from error
+    _check_name(server)
     try:
         ipaddress.ip_address(server.bind)
     except ValueError as error:
@@ -159,6 +156,17 @@ def _check(server: Server, key: str) -> None:
         raise LaunchRefused(
             "launch_refused", _("There is no key for this server; none is started that everybody may use.")
         )
+
+
+def _check_name(server: Server) -> None:
+    """A file that its owner put on the host is served under its own path."""
+    if server.name.startswith("/") and server.name == server.model:
+        _existing(server.model)
+        return
+    try:
+        model_names.served(server.name)
+    except model_names.NameRefused as error:
+        raise LaunchRefused("launch_refused", str(error)) from error
 
 
 def _flags(server: Server) -> tuple[tuple[str, str], ...]:

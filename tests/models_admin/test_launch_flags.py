@@ -51,6 +51,15 @@ def test_a_typed_line_becomes_exactly_the_command_of_the_manual(programs: Path, 
     assert start.environment["VLLM_API_KEY"] == KEY
 
 
+def test_a_file_of_the_host_is_served_under_its_own_path_and_no_other(programs: Path) -> None:
+    file = programs / "mine.gguf"
+    file.touch()
+    start = started(Server("llama.cpp", str(file), str(file), 8123), programs)
+    assert f"--model {file} --alias {file}" in " ".join(start.words)
+    with pytest.raises(LaunchRefused, match="no name of a model"):
+        started(Server("llama.cpp", str(file), "/etc/passwd", 8123), programs)
+
+
 def test_no_key_stands_among_the_words_and_no_secret_of_the_site_in_the_environment(
     programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
