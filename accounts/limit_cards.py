@@ -28,9 +28,9 @@ class Card:
 
 
 def cards(user: User) -> list[Card]:
-    """Of the limits for all models; `running` is no amount that is used up."""
-    standings = quota_standing.read(user, None, "")
-    return [_card(each) for each in standings if each.limit.unit != Unit.RUNNING]
+    """Of the limits for all models, the fullest first; `running` is no amount that is used up."""
+    standings = [each for each in quota_standing.read(user, None, "") if each.limit.unit != Unit.RUNNING]
+    return [_card(each) for each in sorted(standings, key=lambda each: each.left / max(1, each.allowed))]
 
 
 def day_limit(user: User, unit: str) -> int | None:

@@ -11,7 +11,7 @@ from typing import Final
 from django.utils import formats
 from django.utils.translation import gettext as _
 
-from accounts import quota_standing
+from accounts import quota_standing, quota_words
 from accounts.models import QuotaLimit, User
 from accounts.quota_standing import Standing
 from chat import bells, estimating, history, places
@@ -34,20 +34,35 @@ class Draft:
     conversation: uuid.UUID | None = None
 
 
-def foretold(user: User, draft: Draft) -> str:
-    """In words; '' where there is nothing to tell, or no such model for this person."""
+@dataclass(frozen=True)
+class Foretold:
+    """In words, '' where there is nothing to tell; `is_short`: a limit has too little left for it."""
+
+    words: str = ""
+    is_short: bool = False
+
+
+def foretold(user: User, draft: Draft) -> Foretold:
+    """Empty where there is no such model for this person."""
     if access.why_not(user, draft.model_key) in (access.NO_MODEL, access.MAY_NOT_ASK):
-        return ""
-    return sentences(_cost(user, draft), _wait(places.place_of_newcomer(draft.model_key)))
-
-
-def _cost(user: User, draft: Draft) -> str:
+        return Foretold()
     tokens = draft.tokens + estimating.read_before(_own(user, draft.conversation))
     found = estimating.estimate(user, draft.model_key, think=draft.think, prompt_tokens=tokens)
+    standings = quota_standing.read(user, None, draft.model_key)
+    counted = (each for each in standings if each.left and not each.is_counted_now)
+    short = next((each.limit for each in counted if not each.fits(found.amounts.of(each.limit.unit))), None)
+    wait = _wait(places.place_of_newcomer(draft.model_key))
+    return Foretold(sentences(_cost(found, standings), _short(short), wait), is_short=short is not None)
+
+
+def _short(limit: QuotaLimit | None) -> str:
+    return _("More than is left of “%(name)s”.") % {"name": quota_words.name(limit)} if limit else ""
+
+
+def _cost(found: Estimate, standings: Sequence[Standing]) -> str:
     if found.gpu_ms == 0 and found.cost_micro == 0:
         return ""
     unit = Unit.COST_MICRO if found.cost_micro else Unit.GPU_MS
-    standings = quota_standing.read(user, None, draft.model_key)
     left = _left([each for each in standings if each.limit.unit == unit])
     return _money(found, left) if unit == Unit.COST_MICRO else _gpu(found, left)
 

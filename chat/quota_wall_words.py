@@ -50,9 +50,9 @@ def why(standing: Standing, needs: int | None, currency: str) -> str:
     if needs is None or standing.is_counted_now or (not standing.left and needs <= standing.allowed):
         return kept
     about = {
-        "needs": _money(standing, needs, currency),
-        "left": _money(standing, standing.left, currency),
-        "all": _money(standing, standing.allowed, currency),
+        "needs": _counted(standing, needs, currency),
+        "left": _counted(standing, standing.left, currency),
+        "all": _counted(standing, standing.allowed, currency),
     }
     if needs > standing.allowed:
         return _("It takes about %(needs)s, and the limit is %(all)s. Your draft is kept below.") % about
@@ -135,6 +135,12 @@ def answer(row: QuotaRequest, currency: str) -> str:
 
 def _when(standing: Standing) -> str:
     return quota_times.at(standing.resets_at) if standing.resets_at else ""
+
+
+def _counted(standing: Standing, amount: int, currency: str) -> str:
+    """With its unit where no name stands beside it."""
+    told = _money(standing, amount, currency)
+    return _("{n} tokens").format(n=told) if standing.limit.unit == Unit.OUTPUT_TOKENS else told
 
 
 def _money(standing: Standing, amount: int, currency: str) -> str:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import User
 from chat import alternatives, box, estimating, foretelling, generation, history, offer, page, picker, ready_wishes
 from chat.estimating import EFFORTS
-from chat.foretelling import Draft
+from chat.foretelling import Draft, Foretold
 from chat.models import Conversation, Generation
 
 TITLE_LENGTH = 200
@@ -222,9 +222,10 @@ def _page(request: HttpRequest, found: Conversation | None, model_key: str) -> H
     return render(request, "chat/page.html", context)
 
 
-def _foretold(user: User, model: picker.Model | None, found: Conversation | None) -> str:
+def _foretold(user: User, model: picker.Model | None, found: Conversation | None) -> Foretold:
     """For an empty field."""
-    return foretelling.foretold(user, Draft(model.key, conversation=found.pk if found else None)) if model else ""
+    draft = Draft(model.key, conversation=found.pk if found else None) if model else None
+    return foretelling.foretold(user, draft) if draft else Foretold()
 
 
 def _count(told: str | None) -> int:

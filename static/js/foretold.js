@@ -35,7 +35,9 @@ export class Foretold {
     this.told = this.#length;
     const page = await fetchPartial(`/models/foretold/?${this.#question()}`);
     const fresh = page?.querySelector("[data-foretold]");
-    if (fresh && number === this.fetches) shown.textContent = fresh.textContent;
+    if (!fresh || number !== this.fetches) return;
+    shown.textContent = fresh.textContent;
+    shown.className = fresh.className;
   }
 
   get #length() {

@@ -68,6 +68,13 @@ def test_it_tells_of_how_much_and_grows_with_the_text(browser: Client) -> None:
     assert told(browser) == "约需 40 GPU 秒，你还剩 600。"
 
 
+def test_too_little_left_is_told_before_anybody_sends(browser: Client) -> None:
+    limit(unit="output_tokens", amount=900)
+    assert told(browser) == "Takes about 40 GPU s. More than is left of “Tokens today”."
+    assert "outlook__price--short" in browser.get("/").content.decode()
+    assert told(browser, think="off") == "Takes about 4 GPU s."
+
+
 def test_the_chosen_effort_counts_as_assumed_until_some_was_seen(browser: Client) -> None:
     assert [told(browser, effort=each) for each in ("low", "medium", "high")] == [
         "Takes about 20 GPU s.", "Takes about 40 GPU s.", "Takes about 60 GPU s.",
