@@ -80,7 +80,7 @@ def _left(standings: Sequence[Standing]) -> int | None:
 
 def _gpu(found: Estimate, left: int | None) -> str:
     about = {"needs": _count(max(1, round(found.gpu_ms / 1000))), "left": _count((left or 0) // 1000)}
-    if left is None:
+    if not left:
         return _("Takes about %(needs)s GPU s.") % about
     return _("Takes about %(needs)s of your %(left)s GPU s.") % about
 
@@ -88,7 +88,7 @@ def _gpu(found: Estimate, left: int | None) -> str:
 def _money(found: Estimate, left: int | None) -> str:
     needs = math.ceil(found.cost_micro / CENT_MICRO) / 100
     about = {"needs": _amount(needs), "left": _amount((left or 0) / 1e6), "currency": found.currency}
-    if left is None:
+    if not left:
         return _("Costs at most about %(needs)s %(currency)s.") % about
     return _("Costs at most about %(needs)s of your %(left)s %(currency)s.") % about
 

@@ -262,7 +262,7 @@ def usage(studio: Studio) -> None:
     studio.do("take", pk=person.pk, gpu_ms=188_000, output_tokens=212_000, requests=51)
     for look in LOOKS:
         with studio.page(look, person, "/usage/") as page:
-            page.locator("main svg:not(.icon)").first.wait_for()
+            page.locator(".chart__plot").first.wait_for()
             studio.take(page, "usage", look, is_whole=True)
     studio.do("ask_for_more", pk=person.pk, reason=REASON)
     for look in THREE:
