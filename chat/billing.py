@@ -16,6 +16,7 @@ from chat.models import Conversation, Generation, Segment
 from chat.outcome import Outcome
 from models_admin.engines.rates import Rate
 from models_admin.family import prices
+from models_admin.models import PriceRow
 
 State = Generation.State
 
@@ -123,10 +124,18 @@ def _source(row: Generation) -> str:
     return Conversation.Source.API if row.token_id else Conversation.Source.WEB
 
 
+def _price(row: Generation) -> PriceRow | None:
+    """Fixed at its release; asked for now where it was released before prices were kept."""
+    if row.price_row is None and row.deployment and row.released_at:
+        return prices.of(row.deployment, row.released_at)
+    return row.price_row
+
+
 def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: int, measured: int) -> ledger.Use:
     group, deployment = row.user.main_group, row.deployment
+    price = _price(row)
     cost = prices.cost(
-        row.price_row,
+        price,
         prompt_tokens=outcome.prompt_tokens,
         cached_tokens=outcome.cached_tokens,
         output_tokens=outcome.output_tokens,
@@ -153,6 +162,6 @@ def _use(row: Generation, outcome: Outcome, before: Taken, key: str, charged: in
         cost_micro=cost.micro,
         currency=cost.currency,
         deployment_id=row.deployment_id,
-        price_row_id=row.price_row_id,
+        price_row_id=price.pk if price else None,
         unsent_thinking_tokens=ledger_facts.unsent_thinking_tokens(row) if outcome.has_token else 0,
     )

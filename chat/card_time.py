@@ -34,12 +34,17 @@ def measured_ms(row: Generation, mine: Stretch | None) -> int:
     deployment = row.deployment
     if deployment is None or deployment.engine.is_cloud or mine is None:
         return 0
-    ended = Segment.objects.filter(deployment=deployment, ended_at__gt=mine.begin, began_at__lt=mine.end)
     running = Generation.objects.filter(
         deployment=deployment, state=Generation.State.RUNNING, started_at__lt=mine.end
     ).exclude(pk=row.pk)
-    begun = running.values_list("started_at", flat=True)
-    times = [*ended.values_list("began_at", "ended_at"), *((begin, None) for begin in begun)]
+    # First what runs: what ends between the two readings is found in both, never in none.
+    begun = {(key, attempt): begin for key, attempt, begin in running.values_list("pk", "attempt", "started_at")}
+    ended = Segment.objects.filter(deployment=deployment, ended_at__gt=mine.begin, began_at__lt=mine.end)
+    times: list[tuple[datetime | None, datetime | None]] = []
+    for key, attempt, begin, end in ended.values_list("generation", "attempt", "began_at", "ended_at"):
+        begun.pop((key, attempt), None)
+        times.append((begin, end))
+    times += [(begin, None) for begin in begun.values()]
     beside = [Stretch(begin, end or mine.end) for begin, end in times if begin is not None]
     return share_ms(mine, beside, rates.gpus_of(deployment))
 

@@ -6,14 +6,19 @@ from django.db.models import Exists, OuterRef
 
 from accounts.quota import Amounts
 from accounts.quota_open import Open
-from chat import estimating
+from chat import estimating, history
 from chat.models import Generation, Segment
+from models_admin.engines import fleet
 
 
 def answers() -> list[Open]:
     """Locked until the end of the transaction. What the site asks in idle time is on nobody's limits."""
     rows = Generation.objects.select_for_update(of=("self",)).filter(state__in=Generation.LIVE)
-    rows = rows.exclude(queue_class=Generation.QueueClass.IDLE).select_related("user", "token").order_by("pk")
+    rows = (
+        rows.exclude(queue_class=Generation.QueueClass.IDLE)
+        .select_related("user", "token", "message__conversation")
+        .order_by("pk")
+    )
     parts = Segment.objects.filter(generation=OuterRef("pk"))
     return [
         Open(row.pk, row.user, row.token, row.model_key, _amounts(row), is_billed_in_part=row.has_parts)
@@ -22,5 +27,12 @@ def answers() -> list[Open]:
 
 
 def _amounts(row: Generation) -> Amounts:
-    cost = estimating.cost(row.model_key, prompt_tokens=0, output_tokens=row.estimate_tokens)
+    prompt = _prompt_tokens(row) if fleet.is_cloud(row.model_key) else 0
+    cost = estimating.cost(row.model_key, prompt_tokens=prompt, output_tokens=row.estimate_tokens)
     return Amounts(gpu_ms=row.estimate_gpu_ms, output_tokens=row.estimate_tokens, cost_micro=cost.micro)
+
+
+def _prompt_tokens(row: Generation) -> int:
+    answer = row.message
+    path = history.path_to(answer.conversation, answer.parent_id) if answer else []
+    return estimating.tokens_in(*(message.text for message in path))

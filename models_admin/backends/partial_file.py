@@ -86,6 +86,8 @@ class PartialFile:
         if size is not None and self._bytes is not None and size != self._bytes:
             raise SizeDiffers(f"{self._bytes} bytes were expected, the server has {size}")
         self._bytes = size if size is not None else self._bytes
+        if not self._written:  # git hashes the length before the bytes
+            self._hashes = self._fresh_hashes()
 
     def take(self, pieces: Sequence[bytes]) -> int:
         """How many bytes were added. Raises SizeDiffers, DiskFull, NotWritable."""
@@ -123,7 +125,8 @@ class PartialFile:
 
     def is_right(self) -> bool:
         found = {name: made.hexdigest() for name, made in self._hashes.items()}
-        return all(getattr(self._wish, name) == value for name, value in found.items())
+        is_pinned = bool(self._wish.sha256 or self._wish.git)
+        return bool(found) is is_pinned and all(getattr(self._wish, name) == value for name, value in found.items())
 
     def finish(self, target: Path) -> None:
         """Gives the file its name. Raises DigestDiffers, and then nothing of it is kept."""

@@ -46,7 +46,7 @@ export class Sidebar {
   #glance(page) {
     const shown = this.root.querySelector("[data-glance]");
     const fresh = page?.querySelector("[data-glance]");
-    if (!fresh || !shown) return;
+    if (!fresh || !shown || shown === document.activeElement) return;
     if (shown.hasAttribute("aria-current")) fresh.setAttribute("aria-current", "page");
     if (!shown.isEqualNode(fresh)) shown.replaceWith(document.adoptNode(fresh));
   }
