@@ -59,7 +59,7 @@ def test_a_pin_in_the_way_is_told_with_owner_end_and_reason(admin: Client) -> No
     old = deployed(files("old", "Old One", 40), full, "warm", measured_bytes=44 * GIB)
     warming.pin(old, by="li", reason="demo for the visitors", ends_at=now() + timedelta(hours=1))
     told = text(admin.get(page(files("deepseek-r1:32b", "R1 32B"))))
-    assert re.search(r"Old One stays pinned by li until \S+( [ap]\.m\.)?: demo for the visitors not before", told)
+    assert re.search(r"Old One stays pinned by li until .{4,40}: demo for the visitors not before", told)
 
 
 def test_another_context_and_more_answers_need_more(admin: Client) -> None:
