@@ -264,8 +264,16 @@ def _conversation(user: User, ask: Ask) -> Conversation:
             raise errors.NotYours from None
         _refuse_while_answering(found)
         return found
-    title = " ".join(ask.text.split())[:TITLE_LENGTH]
-    return Conversation.objects.create(user=user, title=title, model_key=ask.model, source=ask.source)
+    return Conversation.objects.create(user=user, title=_title(ask.text), model_key=ask.model, source=ask.source)
+
+
+def _title(text: str) -> str:
+    """Its beginning, up to the end of a word where there is one near."""
+    line = " ".join(text.split())
+    if len(line) <= TITLE_LENGTH:
+        return line
+    head, _blank, last = line[:TITLE_LENGTH].rpartition(" ")
+    return (head if head and len(last) < TITLE_LENGTH // 3 else line[: TITLE_LENGTH - 1]) + "…"
 
 
 def _refuse_while_answering(conversation: Conversation) -> None:

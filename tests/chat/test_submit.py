@@ -33,6 +33,22 @@ def test_a_wish_is_a_question_an_empty_answer_and_an_open_reservation(
     assert Reservation.objects.get(generation_id=made.generation).state == "open"
 
 
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Is  it\nso?", "Is it so?"),
+        ("word " * 20, "word " * 11 + "word…"),
+        ("问" * 80, "问" * 59 + "…"),
+        ("https://example.org/" + "a" * 60, "https://example.org/" + "a" * 39 + "…"),
+    ],
+)
+def test_a_conversation_is_called_by_the_beginning_of_its_question(
+    person: User, deployment: Deployment, ask: Make, text: str, title: str
+) -> None:
+    generation.submit(person, ask(text=text))
+    assert Conversation.objects.get().title == title
+
+
 def test_the_same_key_again_is_the_same_wish(person: User, deployment: Deployment, ask: Make) -> None:
     wish = ask()
     first, again = generation.submit(person, wish), generation.submit(person, wish)
