@@ -23,6 +23,7 @@ from tests.journeys.sharing_words import (
     CLOUD,
     COLD,
     LONG,
+    LONGS,
     QUESTION,
     QUESTIONS,
     REASON,
@@ -96,7 +97,8 @@ class Studio:
     def take(self, page: Page, name: str, look: str, *, is_whole: bool = False) -> None:
         size = page.viewport_size
         if is_whole and size:
-            height = page.evaluate("document.documentElement.scrollHeight")
+            # The admin's pages scroll inside themselves.
+            height = page.evaluate("Math.max(...[...document.querySelectorAll('*')].map((each) => each.scrollHeight))")
             page.set_viewport_size({"width": size["width"], "height": min(max(size["height"], height), TALLEST)})
         page.evaluate("document.fonts.ready")
         page.mouse.move(0, 0)
@@ -191,11 +193,12 @@ def cap(studio: Studio) -> None:
     """One's own other answer runs first."""
     for look in BOTH:
         person = studio.person()
-        studio.do("asks", pk=person.pk, model=SMALL, text=LONG)
+        studio.do("asks", pk=person.pk, model=SMALL, text=LONGS.get(look, LONG))
         with studio.page(look, person, f"/?model={SMALL}") as page:
             _ask(page, look)
             page.locator(".waiting").wait_for()
             expect(page.locator(".waiting__why")).to_contain_text(re.compile("other questions|其他"))
+            page.locator(".choice").nth(1).wait_for()
             studio.take(page, "waiting-cap", look)
         studio.do("end_all")
 
@@ -284,6 +287,7 @@ def _limits(studio: Studio, admin: Person, look: str) -> None:
         page.locator("[name=unit]").select_option("gpu_ms")
         page.locator("[name=window]").select_option("day")
         page.locator("[name=_preview]").click()
+        page.locator(".module.card h2").first.wait_for()
         studio.take(page, "admin-limit-preview", look, is_whole=True)
     with studio.page(look, admin, "/admin/accounts/quotarequest/") as page:
         studio.take(page, "admin-requests", look)

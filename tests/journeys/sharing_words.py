@@ -19,6 +19,7 @@ LIMITS: dict[str, dict[str, Any]] = {
 }
 QUESTION = "Is the step from (3) to (4) in my proof valid if the chain is only lazy, not reversible?"
 LONG = "Summarise the minutes of all meetings. say 200+700"
+LONGS = {"-chinese": "汇总所有会议纪要。 say 200+700"}
 
 QUESTIONS = {"-chinese": "如果马氏链只是惰性的、并不可逆，证明里从 (3) 到 (4) 的一步还成立吗？"}
 REASON = "The thesis is due on Friday, three figures are missing."

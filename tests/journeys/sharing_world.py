@@ -73,7 +73,11 @@ def people() -> None:
 
 
 def name(pk: int, first: str, last: str, *, is_admin: bool = False) -> None:
-    User.objects.filter(pk=pk).update(first_name=first, last_name=last, is_staff=is_admin, is_superuser=is_admin)
+    for before in User.objects.filter(username=first.lower()):
+        User.objects.filter(pk=before.pk).update(username=f"{first.lower()}{before.pk}")
+    User.objects.filter(pk=pk).update(
+        username=first.lower(), first_name=first, last_name=last, is_staff=is_admin, is_superuser=is_admin
+    )
 
 
 def crowd() -> None:
@@ -141,13 +145,14 @@ def ask_for_more(pk: int, reason: str) -> None:
 def past() -> None:
     """Three weeks of everybody's use, the same in each run."""
     dice, now = random.Random(4), datetime.now(UTC)
+    minutes = min(600, now.hour * 60 + now.minute)  # all of today is today
     for person in User.objects.all():
         for day in range(PAST_DAYS):
             for key in (*NAMES, CLOUD):
                 if dice.random() < 0.45:
                     continue
                 for _ in range(dice.randint(1, 4)):
-                    ledger.record(_use(dice, person, key, now - timedelta(days=day, minutes=dice.randint(0, 600))))
+                    ledger.record(_use(dice, person, key, now - timedelta(days=day, minutes=dice.randint(0, minutes))))
     rollup.catch_up()
 
 
