@@ -124,7 +124,7 @@ async def test_it_outlasts_a_killed_runner(stack: Stack) -> None:
 
 async def test_it_outlasts_a_drain_that_runs_out(stack: Stack) -> None:
     async with Tab(stack, stack.person()) as tab:
-        shown = await tab.ask(question("say 20+600"))
+        shown = await tab.ask(question("say 20+2000"))
         await until_async(lambda: len(shown.answer) > 100, "the answer begins", LONG)
         stack.add_runner()
         stack.runner.terminate()
