@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import ledger, quota
-from chat import card_time, estimating, ledger_facts
+from chat import card_time, estimating, history, ledger_facts
 from chat.models import Conversation, Generation, Segment
 from chat.outcome import Outcome
 from models_admin.engines.rates import Rate
@@ -81,6 +81,13 @@ def bill(row: Generation, outcome: Outcome, before: Taken) -> Taken:
     after = taken(row.pk)
     Generation.objects.filter(pk=row.pk).update(gpu_ms=after.gpu_ms)
     return after
+
+
+def prompt_estimate(row: Generation) -> int:
+    """Tokens of the question and of all before it, where nobody was told how much an engine read."""
+    answer = row.message
+    path = history.path_to(answer.conversation, answer.parent_id) if answer else []
+    return estimating.tokens_in(*(message.text for message in path))
 
 
 def close_quota(row: Generation, all_: Taken) -> None:

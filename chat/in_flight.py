@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef
 
 from accounts.quota import Amounts
 from accounts.quota_open import Open
-from chat import estimating, history
+from chat import billing, estimating
 from chat.models import Generation, Segment
 from models_admin.engines import fleet
 
@@ -27,12 +27,6 @@ def answers() -> list[Open]:
 
 
 def _amounts(row: Generation) -> Amounts:
-    prompt = _prompt_tokens(row) if fleet.is_cloud(row.model_key) else 0
+    prompt = billing.prompt_estimate(row) if fleet.is_cloud(row.model_key) else 0
     cost = estimating.cost(row.model_key, prompt_tokens=prompt, output_tokens=row.estimate_tokens)
     return Amounts(gpu_ms=row.estimate_gpu_ms, output_tokens=row.estimate_tokens, cost_micro=cost.micro)
-
-
-def _prompt_tokens(row: Generation) -> int:
-    answer = row.message
-    path = history.path_to(answer.conversation, answer.parent_id) if answer else []
-    return estimating.tokens_in(*(message.text for message in path))

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-from chat import bells, billing, carrying_on, estimating, history, settlement, stream_log
+from chat import bells, billing, carrying_on, settlement, stream_log
 from chat.answer_log import BEGIN, GAP, KEPT, SEAL, Written
 from chat.ledger_facts import milliseconds
 from chat.models import Generation
@@ -86,7 +86,7 @@ def _last_words(row: Generation) -> Outcome:
         thinking=said.thinking,
         text=said.answer,
         last_seq=last_seq,
-        prompt_tokens=_prompt_estimate(row) if has_token else 0,
+        prompt_tokens=billing.prompt_estimate(row) if has_token else 0,
         thinking_tokens=thinking_tokens,
         answer_tokens=answer_tokens,
         prefill_ms=prefill_ms,
@@ -103,13 +103,6 @@ def _times(row: Generation) -> tuple[int, int]:
     seen = max(row.worker.seen_at if row.worker else begun, first or begun)
     read_from = first or seen
     return milliseconds(begun, read_from) or 0, milliseconds(read_from, seen) or 0
-
-
-def _prompt_estimate(row: Generation) -> int:
-    """Its engine read it, and nobody is left who was told how much that was."""
-    answer = row.message
-    path = history.path_to(answer.conversation, answer.parent_id) if answer else []
-    return estimating.tokens_in(*(message.text for message in path))
 
 
 def _length(said: Written) -> int:

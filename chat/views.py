@@ -224,8 +224,9 @@ def _page(request: HttpRequest, found: Conversation | None, model_key: str) -> H
 
 def _foretold(user: User, model: picker.Model | None, found: Conversation | None) -> Foretold:
     """For an empty field."""
-    draft = Draft(model.key, conversation=found.pk if found else None) if model else None
-    return foretelling.foretold(user, draft) if draft else Foretold()
+    if model is None:
+        return Foretold()
+    return foretelling.foretold(user, Draft(model.key, conversation=found.pk if found else None))
 
 
 def _count(told: str | None) -> int:

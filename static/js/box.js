@@ -1,17 +1,8 @@
 // @ts-check
 // The page of the box: fetched again every few seconds while somebody looks at it.
-import { fetchPartial } from "./partial.js";
+import { fetchPartial, renew } from "./partial.js";
 
 const PAUSE_MS = 5_000;
-
-/** Puts the fresh piece in place of the shown one, but only where it says something else. @param {Document} page @param {string} which */
-function replace(page, which) {
-  const shown = document.querySelector(which);
-  const fresh = page.querySelector(which);
-  if (!shown || !fresh) return;
-  if (which === "[data-glance]") fresh.setAttribute("aria-current", "page");
-  if (!shown.isEqualNode(fresh)) shown.replaceWith(document.adoptNode(fresh));
-}
 
 /** @param {boolean} isLive */
 function mark(isLive) {
@@ -23,10 +14,7 @@ function mark(isLive) {
 
 async function refresh() {
   const page = await fetchPartial("/box/live/");
-  if (page) {
-    replace(page, "[data-box]");
-    replace(page, "[data-glance]");
-  }
+  for (const which of ["[data-box]", "[data-glance]"]) renew(document, page, which);
   mark(page !== null);
 }
 

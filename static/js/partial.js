@@ -19,6 +19,19 @@ export function fetchPartial(url) {
 }
 
 /**
+ * Puts a piece of a fresh page in place of the shown one, but only where it says something else, and not while the
+ * keyboard stands on it. It stays marked as the page that is open.
+ * @param {ParentNode} root @param {Document | null} page @param {string} which
+ */
+export function renew(root, page, which) {
+  const shown = root.querySelector(which);
+  const fresh = page?.querySelector(which);
+  if (!shown || !fresh || shown === document.activeElement) return;
+  if (shown.hasAttribute("aria-current")) fresh.setAttribute("aria-current", "page");
+  if (!shown.isEqualNode(fresh)) shown.replaceWith(document.adoptNode(fresh));
+}
+
+/**
  * @param {string} url
  * @param {Record<string, string>} fields
  * @returns {Promise<boolean>} whether the site did it

@@ -1,10 +1,12 @@
 // @ts-check
 // The list of conversations: kept fresh, renamed in place, deleted with Undo; a drawer on the phone.
 import { Menu } from "./menu.js";
-import { fetchPartial, post } from "./partial.js";
+import { fetchPartial, post, renew } from "./partial.js";
 import { toast } from "./toast.js";
 
 const PAUSE_MS = 60_000;
+/** How full the box is. */
+const GLANCE = "[data-glance]";
 
 export class Sidebar {
   /** @param {HTMLElement} root @param {{words: import("./i18n.js").Words, current: () => string | null}} options */
@@ -18,7 +20,7 @@ export class Sidebar {
     this.isFetching = false;
     this.isStale = false;
     this.#drawer();
-    const look = async () => document.hidden || this.#glance(await fetchPartial("/conversations/"));
+    const look = async () => document.hidden || renew(root, await fetchPartial("/conversations/"), GLANCE);
     document.addEventListener("visibilitychange", look);
     setInterval(look, PAUSE_MS);
     const account = root.querySelector(".account");
@@ -36,19 +38,10 @@ export class Sidebar {
       const page = await fetchPartial("/conversations/");
       const fresh = page?.querySelector("[data-list]");
       if (fresh && !this.list.querySelector("input")) this.list.replaceChildren(...document.adoptNode(fresh).childNodes);
-      this.#glance(page);
+      renew(this.root, page, GLANCE);
       this.mark();
     }
     this.isFetching = false;
-  }
-
-  /** How full the box is, where it says something else now. @param {Document | null} page */
-  #glance(page) {
-    const shown = this.root.querySelector("[data-glance]");
-    const fresh = page?.querySelector("[data-glance]");
-    if (!fresh || !shown || shown === document.activeElement) return;
-    if (shown.hasAttribute("aria-current")) fresh.setAttribute("aria-current", "page");
-    if (!shown.isEqualNode(fresh)) shown.replaceWith(document.adoptNode(fresh));
   }
 
   /** Marks the open conversation and writes the live words. */

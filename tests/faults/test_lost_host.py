@@ -15,7 +15,7 @@ from tests import scripted_server
 from tests.faults.asking import question
 from tests.invariants import violations
 from tests.models_admin.model_server import ModelServer, serving
-from tests.network_island import Island, NotAllowed, island
+from tests.network_island import Island
 from tests.processes import until_async
 from tests.stack import Person
 from tests.supervisor.site_process import ROOT, SiteProcess, free_port, until
@@ -113,15 +113,6 @@ class FarHost:
     def kill9(self) -> None:
         self._cable.kill_all()
         self.process.process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def cable() -> Iterator[Island]:
-    try:
-        with island() as made:
-            yield made
-    except NotAllowed as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

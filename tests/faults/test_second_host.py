@@ -15,7 +15,7 @@ import pytest
 
 from tests.journeys.script_questions import Asking, shell
 from tests.models_admin.model_server import ModelServer, serving
-from tests.network_island import Island, NotAllowed, island
+from tests.network_island import Island
 from tests.supervisor.site_process import ROOT, SiteProcess, free_port, until
 
 pytestmark = pytest.mark.long
@@ -23,15 +23,6 @@ TINY = (ROOT / "tiny_model" / "r1-tiny.gguf").read_bytes()
 FILES = {"alpha.gguf": TINY + b"a", "beta.gguf": TINY + b"b", "gamma.gguf": TINY + b"c" * 40_000_000}
 HALF = 20_000_000
 CUT_SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def cable() -> Iterator[Island]:
-    try:
-        with island() as made:
-            yield made
-    except NotAllowed as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
